@@ -15,5 +15,5 @@ export function escapeField(name: string): string | undefined {
 }
 
 /** The field of a name in an expression, which may be a reserved word that is not escaped where it cannot be misread (x.namespace). */
-export const fieldOfName = <T>(fields: ReadonlyMap<string, T>, name: string): T | undefined =>
+export const fieldOfName = <T>(fields: Pick<ReadonlyMap<string, T>, "get">, name: string): T | undefined =>
   fields.get(name) ?? (reserved.has(name) ? fields.get(`__${name}__`) : undefined);

@@ -3,8 +3,8 @@
 import {
   bytesType,
   type CelField,
+  type CelObjectType,
   type CelType,
-  celObjectType,
   durationType,
   dynType,
   stringType,
@@ -35,24 +35,26 @@ export interface SchemaTypeOptions {
 
 /** undefined where nothing is known of the values. */
 export function schemaType(schema: JSONSchemaProps, { name, isResource = false }: SchemaTypeOptions): SchemaType | undefined {
+  const type = typeOf(schema, name, isResource);
+  return type && { type, minBytes: minBytesOf(schema, isResource) };
+}
+
+function typeOf(schema: JSONSchemaProps, name: string, isResource: boolean): CelType | undefined {
   if (schema["x-kubernetes-int-or-string"])
-    return {
-      type: { ...dynType, maxSize: schema.maxLength === undefined ? maxRequestBytes - 2 : textSize(schema.maxLength) },
-      minBytes: 1,
-    };
+    return { ...dynType, maxSize: schema.maxLength === undefined ? maxRequestBytes - 2 : textSize(schema.maxLength) };
   switch (schema.type) {
     case "array":
       return listType(schema, name);
     case "object":
       return additionalSchema(schema) ? mapType(schema, name) : objectType(isResource ? withObjectFields(schema) : schema, name);
     case "string":
-      return textType(schema);
+      return textType(schema).type;
     case "boolean":
-      return { type: { kind: "bool", maxSize: 0 }, minBytes: 4 };
+      return { kind: "bool", maxSize: 0 };
     case "number":
-      return { type: { kind: "double", maxSize: 0 }, minBytes: 1 };
+      return { kind: "double", maxSize: 0 };
     case "integer":
-      return { type: { kind: "int", maxSize: 0 }, minBytes: 1 };
+      return { kind: "int", maxSize: 0 };
     default:
       return undefined;
   }
@@ -60,39 +62,109 @@ export function schemaType(schema: JSONSchemaProps, { name, isResource = false }
 
 const isEmbedded = (schema: JSONSchemaProps): boolean => schema["x-kubernetes-embedded-resource"] === true;
 
-function listType(schema: JSONSchemaProps, name: string): SchemaType | undefined {
+/** Whether anything is known of the values: of lists and maps, when something is of what is in them. */
+function isKnown(schema: JSONSchemaProps): boolean {
+  if (schema["x-kubernetes-int-or-string"]) return true;
+  const inner = schema.type === "array" ? itemsSchema(schema) : schema.type === "object" ? additionalSchema(schema) : undefined;
+  if (inner) return isKnown(inner);
+  return ["object", "string", "boolean", "number", "integer"].includes(schema.type ?? "");
+}
+
+/** The fewest bytes that a value takes in JSON. */
+function minBytesOf(schema: JSONSchemaProps, isResource: boolean): number {
+  if (schema["x-kubernetes-int-or-string"]) return 1;
+  switch (schema.type) {
+    case "string":
+      return textType(schema).minBytes;
+    case "boolean":
+      return 4;
+    case "array":
+      return 2;
+    case "object":
+      return additionalSchema(schema) ? 2 : minObjectBytes(isResource ? withObjectFields(schema) : schema);
+    default:
+      return 1;
+  }
+}
+
+function minObjectBytes({ properties = {}, required = [] }: JSONSchemaProps): number {
+  let bytes = 2;
+  for (const property of new Set(required)) {
+    const child = Object.hasOwn(properties, property) ? properties[property] : undefined;
+    if (!child || !isKnown(child) || (child.default ?? undefined) !== undefined) continue;
+    bytes += byteLength(property) + minBytesOf(child, isEmbedded(child)) + 4;
+  }
+  return bytes;
+}
+
+function listType(schema: JSONSchemaProps, name: string): CelType | undefined {
   const items = itemsSchema(schema);
-  const item = items && schemaType(items, { name: `${name}.@idx`, isResource: isEmbedded(items) });
+  const item = items && typeOf(items, `${name}.@idx`, isEmbedded(items));
   if (!item) return undefined;
-  const maxSize = schema.maxItems === undefined ? Math.floor((maxRequestBytes - 2) / (item.minBytes + 1)) : Math.max(0, schema.maxItems);
+  const atMost = (): number => Math.floor((maxRequestBytes - 2) / (minBytesOf(items, isEmbedded(items)) + 1));
+  const maxSize = schema.maxItems === undefined ? atMost() : Math.max(0, schema.maxItems);
   const list = schema["x-kubernetes-list-type"];
   const keys = schema["x-kubernetes-list-map-keys"] ?? [];
-  const values = list === "set" ? setOf(item.type) : list === "map" ? mapListOf(item.type, keys) : {};
-  return { type: { kind: "list", items: item.type, maxSize, ...values }, minBytes: 2 };
+  const values = list === "set" ? setOf(item) : list === "map" ? mapListOf(item, keys) : {};
+  return { kind: "list", items: item, maxSize, ...values };
 }
 
-function mapType(schema: JSONSchemaProps, name: string): SchemaType | undefined {
+function mapType(schema: JSONSchemaProps, name: string): CelType | undefined {
   const values = additionalSchema(schema);
-  const value = values && schemaType(values, { name: `${name}.@elem`, isResource: isEmbedded(values) });
+  const value = values && typeOf(values, `${name}.@elem`, isEmbedded(values));
   if (!value) return undefined;
   const { maxProperties } = schema;
-  const maxSize = maxProperties === undefined ? Math.floor((maxRequestBytes - 2) / (value.minBytes + 6)) : Math.max(0, maxProperties);
-  return { type: { kind: "map", keys: { ...stringType, maxSize: 0 }, values: value.type, maxSize }, minBytes: 2 };
+  const atMost = (): number => Math.floor((maxRequestBytes - 2) / (minBytesOf(values, isEmbedded(values)) + 6));
+  const maxSize = maxProperties === undefined ? atMost() : Math.max(0, maxProperties);
+  return { kind: "map", keys: { ...stringType, maxSize: 0 }, values: value, maxSize };
 }
 
-function objectType(schema: JSONSchemaProps, name: string): SchemaType {
-  const fields = new Map<string, CelField>();
-  const required = new Set(schema.required);
-  let minBytes = 2;
-  for (const [property, child] of Object.entries(schema.properties ?? {})) {
-    const field = escapeField(property);
-    const found = schemaType(child, { name: `${name}.${field ?? property}`, isResource: isEmbedded(child) });
-    if (!found) continue;
-    if (field !== undefined) fields.set(field, { type: found.type, ...(field === property ? {} : { property }) });
-    if (required.has(property) && (child.default ?? undefined) === undefined) minBytes += byteLength(property) + found.minBytes + 4;
+function objectType(schema: JSONSchemaProps, name: string): CelType {
+  const fields = new SchemaFields(schema, name);
+  const type: CelObjectType = {
+    kind: "object",
+    name,
+    field: (field) => fieldOfName(fields, field),
+    fieldNames: () => fields.names(),
+    maxSize: 0,
+  };
+  return withoutNulls(type);
+}
+
+/** Fields of an object, whose types are made when they are asked for: most of a large schema no rule looks at. */
+class SchemaFields {
+  readonly #properties: Readonly<Record<string, JSONSchemaProps>>;
+  readonly #name: string;
+  readonly #known = new Map<string, CelField>();
+
+  constructor({ properties = {} }: JSONSchemaProps, name: string) {
+    this.#properties = properties;
+    this.#name = name;
   }
-  const type = celObjectType(name, () => fields);
-  return { type: withoutNulls({ ...type, field: (field) => fieldOfName(fields, field), maxSize: 0 }), minBytes };
+
+  get(field: string): CelField | undefined {
+    const known = this.#known.get(field);
+    if (known) return known;
+    const property = this.#propertyOf(field);
+    const schema = property === undefined ? undefined : this.#properties[property];
+    const type = schema && typeOf(schema, `${this.#name}.${field}`, isEmbedded(schema));
+    if (!type || property === undefined) return undefined;
+    const found = { type, ...(field === property ? {} : { property }) };
+    this.#known.set(field, found);
+    return found;
+  }
+
+  *names(): Iterable<string> {
+    for (const [property, schema] of Object.entries(this.#properties)) {
+      const field = escapeField(property);
+      if (field !== undefined && isKnown(schema)) yield field;
+    }
+  }
+
+  #propertyOf(field: string): string | undefined {
+    if (Object.hasOwn(this.#properties, field) && escapeField(field) === field) return field;
+    return Object.keys(this.#properties).find((property) => escapeField(property) === field);
+  }
 }
 
 /** The schema with the fields that every object has. */

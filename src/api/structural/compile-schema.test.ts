@@ -93,6 +93,18 @@ describe("validate()", () => {
     expect(messages(schema, { a: 1, b: 1 })[0]).toContain("must validate one and only one schema (oneOf). Found 2 valid alternatives");
   });
 
+  it("takes numbers for allowed values as Go converts them", () => {
+    const allowed = (values: readonly unknown[], value: unknown): boolean =>
+      compileSchema({ type: "object", properties: { a: { enum: values } } } as JSONSchemaProps).validate({ a: value }).length === 0;
+    expect([allowed([1, 2], 1.5), allowed([1, 4.5], 4.7), allowed(["a"], 97), allowed(["a"], 98), allowed(["1"], 1)]).toEqual([
+      true,
+      false,
+      true,
+      false,
+      false,
+    ]);
+  });
+
   it("tells repeated items of sets and maps", () => {
     const set: JSONSchemaProps = { type: "array", "x-kubernetes-list-type": "set", items: { type: "string" } };
     expect(messages(set, ["a", "b", "a"])).toEqual(['spec[2]: Duplicate value: "a"']);

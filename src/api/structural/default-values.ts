@@ -73,7 +73,7 @@ function validateDefault(errors: FieldError[], schema: JSONSchemaProps, value: u
   }
   if (place.insideMeta && errors.length > before) return;
   const found = new Findings();
-  compileValues(schema)(value, "", found, undefined);
+  compileValues(schema, { keepsFormats: true })(value, "", found, undefined);
   errors.push(...asFieldErrors(found.problems, field));
   if (!found.hasProblems) validateByRules(errors, schema, node, value, field, options);
 }

@@ -7,7 +7,7 @@ import type { KubernetesObject } from "../meta/object.ts";
 import { builtInSchemas } from "../schema/schema.ts";
 import type { ObjectMeta } from "../types/meta-v1.ts";
 import { validateObjectMeta } from "../validation/object-meta.ts";
-import { isJsonObject, type JsonObject } from "./json.ts";
+import { isJsonObject, type JsonObject, sortedJson } from "./json.ts";
 import type { StructuralNode } from "./structural-node.ts";
 
 export interface CoerceOptions {
@@ -61,7 +61,7 @@ function coerceMetaField(field: string, value: unknown, path: string, coercion: 
   if (field === "apiVersion" || field === "kind") {
     if (typeof value === "string") return value;
     if (coercion.dropInvalid) return undefined;
-    throw new DecodeError(invalidValue(child(path, field), value, "must be a string").message);
+    throw new DecodeError(invalidValue(child(path, field), sortedJson(value), "must be a string").message);
   }
   return field === "metadata" ? coerceMetadata(value, child(path, field), coercion) : value;
 }
@@ -73,7 +73,7 @@ function coerceMetadata(value: unknown, path: string, { dropInvalid, unknown }: 
     return decoded.object;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    if (!dropInvalid) throw new DecodeError(invalidValue(path, value, error.message).message);
+    if (!dropInvalid) throw new DecodeError(invalidValue(path, sortedJson(value), error.message).message);
     return isJsonObject(value) ? decodableFields(value) : value;
   }
 }
@@ -117,7 +117,7 @@ function validateMetaFields(errors: FieldError[], object: JsonObject, path: stri
     const value = object[field];
     const at = child(path, field);
     if (value === undefined) errors.push(required(at));
-    else if (typeof value !== "string") errors.push(invalidValue(at, value, "must be a string"));
+    else if (typeof value !== "string") errors.push(invalidValue(at, sortedJson(value), "must be a string"));
     else if (value === "") errors.push(invalidValue(at, value, "must not be empty"));
     else for (const problem of typeProblems[field](value)) errors.push(invalidValue(at, value, problem));
   }
@@ -138,7 +138,7 @@ function validateMetadata(errors: FieldError[], value: unknown, path: string): v
     metadata = decodeMetadata(value).object as Partial<ObjectMeta>;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    errors.push(invalidValue(path, value, error.message));
+    errors.push(invalidValue(path, sortedJson(value), error.message));
     return;
   }
   const { name, namespace } = metadata;

@@ -27,3 +27,11 @@ export function jsonKey(value: unknown): string {
   const fields = Object.keys(value).sort();
   return `{${fields.map((field) => `${JSON.stringify(field)}:${jsonKey(value[field])}`).join()}}`;
 }
+
+/** The value with the fields of its objects in the order of their names, as Go writes a map. */
+export function sortedJson(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedJson);
+  if (!isJsonObject(value)) return value;
+  const fields = Object.keys(value).sort();
+  return Object.fromEntries(fields.map((field) => [field, sortedJson(value[field])]));
+}

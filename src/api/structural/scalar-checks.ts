@@ -43,17 +43,38 @@ export function formatOf(schema: JSONSchemaProps): string {
   return format !== "" && isKnownFormat(typesOf(schema), format) ? format : "";
 }
 
+export type TypeCheck = (kind: ValueKind, path: string, found: Findings) => void;
+
+/** There are few that differ, and every value of a schema has one. */
+const typeChecks = new Map<string, TypeCheck>();
+
 /** The check of the type; undefined where any will do. */
-export function typeCheck(schema: JSONSchemaProps): ((kind: ValueKind, path: string, found: Findings) => void) | undefined {
+export function typeCheck(
+  schema: JSONSchemaProps,
+  { keepsFormats = false }: { readonly keepsFormats?: boolean } = {},
+): TypeCheck | undefined {
   const types = typesOf(schema);
+  const nullable = schema.nullable === true;
+  if (keepsFormats) return makeTypeCheck(types, schema.format ?? "", nullable);
   const format = formatOf(schema);
+  if (types.length === 0 && format === "") return undefined;
+  const key = `${types.join()} ${format} ${nullable}`;
+  let check = typeChecks.get(key);
+  if (!check) {
+    check = makeTypeCheck(types, format, nullable);
+    if (check) typeChecks.set(key, check);
+  }
+  return check;
+}
+
+function makeTypeCheck(types: readonly string[], format: string, nullable: boolean): TypeCheck | undefined {
   if (types.length === 0 && format === "") return undefined;
   const expected = types.join();
   const numeric = types.includes("number") || types.includes("integer");
   const fits = (kind: ValueKind): boolean => types.includes(kind) || (kind === "integer" && types.includes("number"));
   return (kind, path, found) => {
     if (kind === "null") {
-      if (types.length === 0 || schema.nullable === true) found.matches++;
+      if (types.length === 0 || nullable) found.matches++;
       else found.add(wrongType(path, expected, "null"));
       return;
     }

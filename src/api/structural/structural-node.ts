@@ -1,10 +1,11 @@
 // A schema as pruning, defaulting and the correlation of old and new values see it: the tree of what may be where, without
 // the constraints on values. Each node knows whether there is anything to do below it, so that a walk leaves out the rest.
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
+import { additionalSchema, itemsSchema } from "./schema-walk.ts";
 
 export interface StructuralNode {
   readonly type: string;
-  readonly properties: ReadonlyMap<string, StructuralNode>;
+  readonly properties: Pick<ReadonlyMap<string, StructuralNode>, "get">;
   /** Schema of fields without a name; "any" for `additionalProperties: true`, below which nothing is known. */
   readonly additional: StructuralNode | "any" | undefined;
   readonly items: StructuralNode | undefined;
@@ -27,33 +28,87 @@ export interface StructuralNode {
 }
 
 export function structuralNode(schema: JSONSchemaProps): StructuralNode {
-  const properties = new Map<string, StructuralNode>();
-  for (const name in schema.properties) {
-    const property = schema.properties[name];
-    if (property) properties.set(name, structuralNode(property));
-  }
-  const additional = additionalNode(schema);
-  const items = schema.items && !Array.isArray(schema.items) ? structuralNode(schema.items as JSONSchemaProps) : undefined;
-  const children = [...properties.values(), additional, items].filter((child) => typeof child === "object");
-  const embedded = schema["x-kubernetes-embedded-resource"] === true;
-  const listType = schema["x-kubernetes-list-type"];
+  const properties = new PropertyNodes(schema.properties);
+  const { defaultsBelow, embedsResources, uniqueLists } = factsOf(schema);
   return {
     type: schema.type ?? "",
     properties,
-    additional,
-    items,
+    additional: additionalNode(schema),
+    items: itemsNode(schema),
     preserveUnknown: schema["x-kubernetes-preserve-unknown-fields"] === true,
-    embedded,
+    embedded: schema["x-kubernetes-embedded-resource"] === true,
     nullable: schema.nullable === true,
     defaultValue: schema.default ?? undefined,
-    listType,
-    listMapKeys: schema["x-kubernetes-list-map-keys"] ?? [],
+    listType: schema["x-kubernetes-list-type"],
+    listMapKeys: schema["x-kubernetes-list-map-keys"] ?? noKeys,
     mapType: schema["x-kubernetes-map-type"],
-    defaulted: [...properties].filter(([, property]) => property.defaultValue !== undefined),
-    defaultsBelow: children.some((child) => child.defaultsBelow || child.defaultValue !== undefined),
-    embedsResources: embedded || children.some((child) => child.embedsResources),
-    uniqueLists: listType === "set" || listType === "map" || children.some((child) => child.uniqueLists),
+    defaulted: properties.defaulted(),
+    defaultsBelow,
+    embedsResources,
+    uniqueLists,
   };
+}
+
+const noKeys: readonly string[] = [];
+
+/** The nodes of declared fields, each made when it is first asked for: objects have a small part of what large schemas declare. */
+class PropertyNodes {
+  readonly #schemas: Readonly<Record<string, JSONSchemaProps>>;
+  #made: Map<string, StructuralNode> | undefined = undefined;
+
+  constructor(schemas: Readonly<Record<string, JSONSchemaProps>> = {}) {
+    this.#schemas = schemas;
+  }
+
+  get(name: string): StructuralNode | undefined {
+    const made = this.#made?.get(name);
+    if (made) return made;
+    const schema = Object.hasOwn(this.#schemas, name) ? this.#schemas[name] : undefined;
+    if (!schema) return undefined;
+    const node = structuralNode(schema);
+    this.#made ??= new Map();
+    this.#made.set(name, node);
+    return node;
+  }
+
+  defaulted(): StructuralNode["defaulted"] {
+    const found: [string, StructuralNode][] = [];
+    for (const name in this.#schemas) {
+      const node = hasDefault(this.#schemas[name]) ? this.get(name) : undefined;
+      if (node) found.push([name, node]);
+    }
+    return found;
+  }
+}
+
+const hasDefault = (schema: JSONSchemaProps | undefined): boolean => (schema?.default ?? undefined) !== undefined;
+
+type Facts = Pick<StructuralNode, "defaultsBelow" | "embedsResources" | "uniqueLists">;
+
+/** What there is in a schema or below, without making nodes of it. */
+function factsOf(schema: JSONSchemaProps): Facts {
+  const listType = schema["x-kubernetes-list-type"];
+  const facts = {
+    defaultsBelow: false,
+    embedsResources: schema["x-kubernetes-embedded-resource"] === true,
+    uniqueLists: listType === "set" || listType === "map",
+  };
+  const add = (child: JSONSchemaProps | undefined): void => {
+    if (!child) return;
+    const below = factsOf(child);
+    facts.defaultsBelow ||= below.defaultsBelow || hasDefault(child);
+    facts.embedsResources ||= below.embedsResources;
+    facts.uniqueLists ||= below.uniqueLists;
+  };
+  for (const name in schema.properties) add(schema.properties[name]);
+  add(additionalSchema(schema));
+  add(itemsSchema(schema));
+  return facts;
+}
+
+function itemsNode(schema: JSONSchemaProps): StructuralNode | undefined {
+  const items = itemsSchema(schema);
+  return items && structuralNode(items);
 }
 
 function additionalNode({ additionalProperties }: JSONSchemaProps): StructuralNode["additional"] {

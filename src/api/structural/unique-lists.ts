@@ -1,6 +1,6 @@
 // Lists whose items are unique: sets, by their whole value, and maps, by the values of their keys.
 import { duplicate, type FieldError, invalidValue } from "../meta/field-error.ts";
-import { isJsonObject, type JsonObject, jsonKey } from "./json.ts";
+import { isJsonObject, type JsonObject, jsonKey, sortedJson } from "./json.ts";
 import type { StructuralNode } from "./structural-node.ts";
 
 /** Problems of all lists in an object. */
@@ -21,17 +21,17 @@ export function validateUniqueLists(errors: FieldError[], node: StructuralNode |
 }
 
 function validateSet(errors: FieldError[], items: readonly unknown[], path: string): void {
-  for (const i of repeated(items)) errors.push(duplicate(`${path}[${i}]`, items[i]));
+  for (const i of repeated(items)) errors.push(duplicate(`${path}[${i}]`, sortedJson(items[i])));
 }
 
 function validateMap(errors: FieldError[], keys: readonly string[], items: readonly unknown[], path: string): void {
   const wrong = items.findIndex((item) => item !== null && !isJsonObject(item));
   if (wrong >= 0) {
-    errors.push(invalidValue(`${path}[${wrong}]`, items[wrong], "must be an object for an array of list-type map"));
+    errors.push(invalidValue(`${path}[${wrong}]`, sortedJson(items[wrong]), "must be an object for an array of list-type map"));
     return;
   }
   const found = items.map((item) => keysOf(keys, item as JsonObject | null));
-  for (const i of repeated(found)) errors.push(duplicate(`${path}[${i}]`, found[i]));
+  for (const i of repeated(found)) errors.push(duplicate(`${path}[${i}]`, sortedJson(found[i])));
 }
 
 function keysOf(keys: readonly string[], item: JsonObject | null): JsonObject {

@@ -1,6 +1,7 @@
 // What is wrong with values, while it is being collected: upstream validates with one library and translates its findings,
 // so each carries the path and text of the first and what the second makes of it.
 import { FieldError, invalidValue, notSupported, required, tooLong, tooMany } from "../meta/field-error.ts";
+import { sortedJson } from "./json.ts";
 
 export interface ValueProblem {
   /** Where; begins with a dot at the root of an object. Empty: the whole, or a problem that no place is told of. */
@@ -71,7 +72,11 @@ export function missing(path: string): ValueProblem {
 
 export function notAmong(path: string, value: unknown, values: readonly unknown[]): ValueProblem {
   const texts = values.map((allowed) => (typeof allowed === "string" ? allowed : (JSON.stringify(allowed) ?? "null")));
-  return { path, message: `${path} in body should be one of ${texts.join(" ")}`, toError: (field) => notSupported(field, value, texts) };
+  return {
+    path,
+    message: `${path} in body should be one of ${texts.join(" ")}`,
+    toError: (field) => notSupported(field, sortedJson(value), texts),
+  };
 }
 
 export function longerThan(path: string, max: number): ValueProblem {

@@ -10,15 +10,20 @@ import { Findings, forbiddenProperty, missing, moreThan, notAmong, placeless, un
 /** Checks a value at a path; `old` is known where it stands in an object that is changed, and what did not change may be wrong. */
 export type ValueCheck = (value: unknown, path: string, found: Findings, old: Correlation | undefined) => void;
 
-export function compileValues(schema: JSONSchemaProps): ValueCheck {
-  const type = typeCheck(schema);
-  const combined = combinedCheck(schema);
+export interface ValueOptions {
+  /** Formats that mean nothing for their type are asked for all the same, as in the defaults of a definition. Default false. */
+  readonly keepsFormats?: boolean;
+}
+
+export function compileValues(schema: JSONSchemaProps, options: ValueOptions = {}): ValueCheck {
+  const type = typeCheck(schema, options);
+  const combined = combinedCheck(schema, options);
   const text = stringCheck(schema);
   const format = formatTextCheck(schema);
   const number = numberCheck(schema);
-  const items = itemsCheck(schema);
+  const items = itemsCheck(schema, options);
   const oneOfValues = enumCheck(schema);
-  const fields = fieldsCheck(schema);
+  const fields = fieldsCheck(schema, options);
   // The checks that apply count, whatever they found: of the type, of combinations (twice), of values, and the whole.
   const always = (type ? 1 : 0) + 4;
   return (value, path, found, old) => {
@@ -72,17 +77,27 @@ function enumCheck(schema: JSONSchemaProps): ((value: unknown, path: string, fou
   const composites = values.filter((value) => typeof value === "object" && value !== null);
   return (value, path, found) => {
     if (scalars.has(value) || composites.some((allowed) => sameJson(allowed, value))) return;
+    if (typeof value === "number" && values.some((allowed) => isConverted(value, allowed))) return;
     found.add(notAmong(path, value, values));
   };
 }
 
+/** Go compares a number as what the allowed value is: cut to an integer, or an integer as the character of that code. */
+function isConverted(value: number, allowed: unknown): boolean {
+  if (typeof allowed === "number") return Number.isInteger(allowed) && Math.trunc(value) === allowed;
+  if (typeof allowed !== "string" || !Number.isInteger(value)) return false;
+  const isCharacter = value >= 0 && value <= 0x10ffff && !(value >= 0xd800 && value <= 0xdfff);
+  return allowed === (isCharacter ? String.fromCodePoint(value) : "\ufffd");
+}
+
 /** allOf, anyOf, oneOf and not. */
-function combinedCheck({ allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps): ValueCheck | undefined {
+function combinedCheck({ allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaProps, options: ValueOptions): ValueCheck | undefined {
+  const compile = (schema: JSONSchemaProps): ValueCheck => compileValues(schema, options);
   const parts: ValueCheck[] = [];
-  if (anyOf.length > 0) parts.push(anyOfCheck(anyOf.map(compileValues)));
-  if (oneOf.length > 0) parts.push(oneOfCheck(oneOf.map(compileValues)));
-  if (allOf.length > 0) parts.push(allOfCheck(allOf.map(compileValues)));
-  if (not) parts.push(notCheck(compileValues(not)));
+  if (anyOf.length > 0) parts.push(anyOfCheck(anyOf.map(compile)));
+  if (oneOf.length > 0) parts.push(oneOfCheck(oneOf.map(compile)));
+  if (allOf.length > 0) parts.push(allOfCheck(allOf.map(compile)));
+  if (not) parts.push(notCheck(compile(not)));
   if (parts.length === 0) return undefined;
   return (value, path, found, old) => {
     for (const part of parts) part(value, path, found, old);
@@ -156,8 +171,8 @@ const notCheck =
 
 type ItemsCheck = (items: readonly unknown[], path: string, found: Findings, old: Correlation | undefined) => void;
 
-function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps): ItemsCheck | undefined {
-  const each = items && !Array.isArray(items) ? compileValues(items as JSONSchemaProps) : undefined;
+function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps, options: ValueOptions): ItemsCheck | undefined {
+  const each = items && !Array.isArray(items) ? compileValues(items as JSONSchemaProps, options) : undefined;
   if (!each && minItems === undefined && maxItems === undefined && !uniqueItems) return undefined;
   return (list, path, found, old) => {
     if (each) for (const [i, item] of list.entries()) checkPart(each, item, `${path}[${i}]`, found, old?.item(i));
@@ -170,17 +185,17 @@ function itemsCheck({ items, minItems, maxItems, uniqueItems }: JSONSchemaProps)
 
 type FieldsCheck = (object: JsonObject, path: string, found: Findings, old: Correlation | undefined) => void;
 
-function fieldsCheck(schema: JSONSchemaProps): FieldsCheck | undefined {
+function fieldsCheck(schema: JSONSchemaProps, options: ValueOptions): FieldsCheck | undefined {
   const { minProperties, maxProperties, required = [], additionalProperties } = schema;
-  const properties = new Map(Object.entries(schema.properties ?? {}).map(([name, property]) => [name, compileValues(property)]));
-  const additional = typeof additionalProperties === "object" ? compileValues(additionalProperties) : undefined;
+  const propertyCheck = propertyChecks(schema.properties, options);
+  const additional = typeof additionalProperties === "object" ? compileValues(additionalProperties, options) : undefined;
   const closed = additionalProperties === false;
   const counts = minProperties !== undefined || maxProperties !== undefined;
-  if (!counts && required.length === 0 && properties.size === 0 && !additional && !closed) return undefined;
+  if (!counts && required.length === 0 && !propertyCheck && !additional && !closed) return undefined;
   return (object, path, found, old) => {
     if (counts) checkCount(object, path, found, schema);
     for (const field in object) {
-      const property = properties.get(field);
+      const property = propertyCheck?.(field);
       // Who the object says it is cannot be compared with what it was: both were converted to this version.
       const before = path === "" && (field === "kind" || field === "apiVersion") ? undefined : old?.field(field);
       if (property) checkPart(property, object[field], path === "" ? field : `${path}.${field}`, found, before);
@@ -188,6 +203,27 @@ function fieldsCheck(schema: JSONSchemaProps): FieldsCheck | undefined {
       else if (closed) found.add(forbiddenProperty(path, field));
     }
     for (const field of required) if (!Object.hasOwn(object, field)) found.add(missing(`${path}.${field}`));
+  };
+}
+
+/**
+ * The checks of declared fields, each compiled when there is first a value for it: objects have a small part of what large schemas
+ * declare.
+ */
+function propertyChecks(
+  declared: Readonly<Record<string, JSONSchemaProps>> = {},
+  options: ValueOptions,
+): ((field: string) => ValueCheck | undefined) | undefined {
+  if (Object.keys(declared).length === 0) return undefined;
+  const compiled = new Map<string, ValueCheck>();
+  return (field) => {
+    const known = compiled.get(field);
+    if (known) return known;
+    const schema = Object.hasOwn(declared, field) ? declared[field] : undefined;
+    if (!schema) return undefined;
+    const check = compileValues(schema, options);
+    compiled.set(field, check);
+    return check;
   };
 }
 

@@ -13,11 +13,24 @@ export function decodeCustom(
   value: unknown,
   options?: DecodeOptions,
 ): { readonly object: Fields; readonly unknown: readonly string[] } {
-  const sent = withPlainNumbers(value) as Fields;
-  const metadata = sent["metadata"] === undefined || sent["metadata"] === null ? undefined : decodeMetadata(sent["metadata"]);
-  const { metadata: _, ...rest } = sent;
-  const decoded = schema.decode(metadata ? { ...rest, metadata: metadata.object } : rest, options);
-  return { object: decoded.object, unknown: [...(metadata?.unknown ?? []), ...decoded.unknown] };
+  const { object, unknown } = withDecodedMetadata(withPlainNumbers(value) as Fields);
+  const decoded = schema.decode(object, options);
+  return { object: decoded.object, unknown: [...unknown, ...decoded.unknown] };
+}
+
+/**
+ * Decodes what applying has made of an object: it gets its defaults, but what was applied is not left out where its schema does
+ * not allow it, such as null. Throws DecodeError.
+ */
+export function decodeApplied(schema: CompiledSchema, value: unknown): Fields {
+  return schema.applyDefaults(withDecodedMetadata(value as Fields).object);
+}
+
+function withDecodedMetadata(sent: Fields): { readonly object: Fields; readonly unknown: readonly string[] } {
+  const { metadata, ...rest } = sent;
+  if (metadata === undefined || metadata === null) return { object: rest, unknown: [] };
+  const { object, unknown } = decodeMetadata(metadata);
+  return { object: { ...rest, metadata: object }, unknown };
 }
 
 function decodeMetadata(value: unknown): { readonly object: Fields; readonly unknown: readonly string[] } {

@@ -7,15 +7,16 @@ import { apiVersionOf, type ResourceType, type SubresourceType } from "../../api
 import type { CompiledSchema } from "../../api/structural/compile-schema.ts";
 import type { JsonObject } from "../../api/structural/json.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from "../../api/types/apiextensions-v1.ts";
-import { withCountedGeneration, withMetadata } from "../registry/object-meta.ts";
+import { sameFields } from "../registry/field-management.ts";
+import { withMetadata } from "../registry/object-meta.ts";
 import { withStatusOf } from "../registry/plain-resource.ts";
 import type { CustomRules, ResourceDefinition, ScalePaths, UpdateStrategy } from "../registry/resource-definition.ts";
 import type { ObjectConverter } from "./conversion-webhook.ts";
-import { decodeCustom } from "./custom-decode.ts";
+import { decodeApplied, decodeCustom } from "./custom-decode.ts";
 import { customStorage, type VersionSchemas, versionSchemas } from "./custom-storage.ts";
 import { customTable } from "./custom-table.ts";
 import { compileJsonPath, fieldsOfPath } from "./json-path.ts";
-import { customObjectProblems, scaleProblems } from "./validate-custom.ts";
+import { customObjectProblems, scaleSpecProblems, scaleStatusProblems } from "./validate-custom.ts";
 
 export type SchemaCompiler = (schema: JSONSchemaProps | undefined) => CompiledSchema;
 
@@ -97,6 +98,7 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
   const decoding = { preserveUnknownFields: definition.spec.preserveUnknownFields === true };
   const custom: CustomRules = {
     decode: (value) => decodeCustom(schema(), value, decoding),
+    decodeApplied: (value) => decodeApplied(schema(), value),
     shape: () => structuralShape(openApi),
     shapeIn(apiVersion) {
       const other = definition.spec.versions.find(({ name }) => apiVersionOf({ group: type.group, version: name }) === apiVersion);
@@ -142,7 +144,12 @@ function strategies(
   const problems = (object: KubernetesObject, ofSchema: readonly FieldError[]): readonly FieldError[] => [
     ...customObjectProblems(type, object),
     ...ofSchema,
-    ...(scale ? scaleProblems(object, scale) : []),
+    ...(scale ? [...scaleSpecProblems(object, scale), ...scaleStatusProblems(object, scale)] : []),
+  ];
+  const statusProblems = (object: KubernetesObject, ofSchema: readonly FieldError[]): readonly FieldError[] => [
+    ...customObjectProblems(type, object),
+    ...ofSchema,
+    ...(scale ? scaleStatusProblems(object, scale) : []),
   ];
   // What rules say against values that did not change is found while validating, and told after it.
   const warned = new WeakMap<KubernetesObject, string[]>();
@@ -158,7 +165,7 @@ function strategies(
     problems(object, schema().validateUpdate(fieldsOf(object), fieldsOf(old), warn(object)));
   const status: UpdateStrategy<KubernetesObject> = {
     prepare: withOnlyCustomStatus,
-    validate: (object, old) => problems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old), warn(object))),
+    validate: (object, old) => statusProblems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old), warn(object))),
     warnings,
   };
   return {
@@ -167,7 +174,7 @@ function strategies(
       validate: (object) => problems(object, schema().validate(fieldsOf(object))),
     },
     update: {
-      prepare: (object, old) => (keepsStatus ? withCountedGeneration(withStatusOf(object, old), old) : withGenerationOfAll(object, old)),
+      prepare: (object, old) => withCountedChange(keepsStatus ? withStatusOf(object, old) : object, old),
       validate,
       warnings,
     },
@@ -177,17 +184,13 @@ function strategies(
 
 const withFirstGeneration = (object: KubernetesObject): KubernetesObject => withMetadata(object, { ...object.metadata, generation: 1 });
 
-/** Without a status subresource, the status is a field like others. */
-function withGenerationOfAll(object: KubernetesObject, old: KubernetesObject): KubernetesObject {
-  const { generation: counted = 1 } = withCountedGeneration(statusAside(object), statusAside(old)).metadata;
-  return counted === object.metadata.generation ? object : withMetadata(object, { ...object.metadata, generation: counted });
+/** Counts a change of anything but metadata, to the letter: null is something else than nothing. A status that cannot change is the same. */
+function withCountedChange(object: KubernetesObject, old: KubernetesObject): KubernetesObject {
+  if (sameFields(object, old, onlyMetadata)) return object;
+  return withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
 }
 
-/** The status under a name that counts. */
-function statusAside(object: KubernetesObject): KubernetesObject {
-  const { status, ...rest } = object as KubernetesObject & { readonly status?: unknown };
-  return status === undefined ? object : ({ ...rest, "status ": status } as KubernetesObject);
-}
+const onlyMetadata: ReadonlySet<string> = new Set(["metadata"]);
 
 /** A write to the status changes the status and who owns it, nothing else. */
 function withOnlyCustomStatus(object: KubernetesObject, old: KubernetesObject): KubernetesObject {

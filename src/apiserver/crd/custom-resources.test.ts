@@ -249,6 +249,32 @@ describe("startCustomResources()", () => {
     expect(spec.body).toMatchObject({ metadata: { generation: 2 }, spec: { a: 2 }, status: { phase: "Ready" } });
   });
 
+  it("counts what changes to the letter, and shows a dry run with the defaults that it would have", async () => {
+    const status = { type: "object", properties: { phase: { type: "string" } }, default: { phase: "New" } };
+    const spec = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
+    const openAPIV3Schema = { type: "object", properties: { spec, status } };
+    await define(widgetDefinition({}, { schema: { openAPIV3Schema }, subresources: { status: {} } }));
+    const dry = await fixture.send("POST", `${widgets}?dryRun=All`, { body: { kind: "Widget", metadata: { name: "w" } } });
+    expect(dry.body["status"]).toEqual({ phase: "New" });
+    await create("w", { spec: { a: null, b: [] } });
+    const generationAfter = async (spec: object): Promise<unknown> => {
+      const body = [{ op: "replace", path: "/spec", value: spec }];
+      return (await fixture.send("PATCH", `${widgets}/w`, { body, contentType: "application/json-patch+json" })).body.metadata.generation;
+    };
+    expect([await generationAfter({ a: null, b: [] }), await generationAfter({ b: [] }), await generationAfter({})]).toEqual([1, 2, 3]);
+  });
+
+  it("tells of null where it is applied and not allowed", async () => {
+    const spec = { type: "object", properties: { a: { type: "string" } } };
+    await define(widgetDefinition({}, { schema: { openAPIV3Schema: { type: "object", properties: { spec } } } }));
+    const apply = (applied: object): ReturnType<Fixture["send"]> => {
+      const body = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w" }, ...applied };
+      return fixture.send("PATCH", `${widgets}/w?fieldManager=m`, { body, contentType: "application/apply-patch+yaml" });
+    };
+    expect((await apply({ spec: null })).body.message).toContain('spec in body must be of type object: "null"');
+    expect((await create("v", { spec: null })).status).toBe(201);
+  });
+
   it("reads and writes the scale where the definition says", async () => {
     const scale = { specReplicasPath: ".spec.size", statusReplicasPath: ".status.ready", labelSelectorPath: ".status.selector" };
     await define(widgetDefinition({}, { subresources: { scale } }));

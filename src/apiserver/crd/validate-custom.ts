@@ -2,9 +2,8 @@
 // subresource shows.
 import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { parseLabelSelector, SelectorError } from "../../api/meta/selectors.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
-import { valueAt } from "../registry/custom-scale.ts";
+import { countAt, textAt } from "../registry/custom-scale.ts";
 import type { ScalePaths } from "../registry/resource-definition.ts";
 
 export function customObjectProblems(type: ResourceType, { kind, apiVersion }: KubernetesObject): FieldError[] {
@@ -17,23 +16,26 @@ export function customObjectProblems(type: ResourceType, { kind, apiVersion }: K
 
 const maxReplicas = 0x7fffffff;
 
-export function scaleProblems(object: KubernetesObject, paths: ScalePaths): FieldError[] {
-  const problems: FieldError[] = [];
-  for (const path of [paths.specReplicas, paths.statusReplicas]) {
-    const count = valueAt(object, path);
-    if (typeof count !== "number") continue;
-    const field = `.${path.join(".")}`;
-    if (count < 0) problems.push(invalidValue(field, count, "should be a non-negative integer"));
-    else if (count > maxReplicas) problems.push(invalidValue(field, count, `should be less than or equal to ${maxReplicas}`));
-  }
-  const selector = paths.selector && valueAt(object, paths.selector);
-  if (typeof selector === "string" && selector !== "") {
-    try {
-      parseLabelSelector(selector);
-    } catch (error) {
-      if (!(error instanceof SelectorError)) throw error;
-      problems.push(invalidValue(`.${paths.selector?.join(".") ?? ""}`, selector, error.message));
-    }
-  }
+/** Problems of the number that is asked for. */
+export function scaleSpecProblems(object: KubernetesObject, { specReplicas }: ScalePaths): FieldError[] {
+  return countProblems(object, specReplicas);
+}
+
+/** Problems of the number that there is, and of the selector. */
+export function scaleStatusProblems(object: KubernetesObject, { statusReplicas, selector }: ScalePaths): FieldError[] {
+  const problems = countProblems(object, statusReplicas);
+  const text = selector ? textAt(object, selector) : undefined;
+  if (selector && text?.problem !== undefined) problems.push(invalidValue(fieldAt(selector), "", text.problem));
   return problems;
 }
+
+function countProblems(object: KubernetesObject, path: readonly string[]): FieldError[] {
+  const field = fieldAt(path);
+  const count = countAt(object, path);
+  if (count.problem !== undefined) return [invalidValue(field, 0, count.problem)];
+  const { value = 0 } = count;
+  if (value < 0) return [invalidValue(field, value, "should be a non-negative integer")];
+  return value > maxReplicas ? [invalidValue(field, value, `should be less than or equal to ${maxReplicas}`)] : [];
+}
+
+const fieldAt = (path: readonly string[]): string => `.${path.join(".")}`;

@@ -102,7 +102,7 @@ function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObj
   const { custom } = definition;
   if (type.schema === undefined && !custom) return merged;
   try {
-    const { object } = custom ? custom.decode(merged) : decodeConverted(builtInSchemas.get(type.schema ?? ""), merged);
+    const object = custom ? custom.decodeApplied(merged) : decodeConverted(builtInSchemas.get(type.schema ?? ""), merged).object;
     const decoded = object as unknown as KubernetesObject;
     const unreadable = definition.unreadable?.(decoded);
     if (unreadable !== undefined)

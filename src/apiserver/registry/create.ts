@@ -141,7 +141,8 @@ async function commitNew(
   if (dryRun) {
     const current = await store.read(key);
     if (current) throw nameTaken(store, current);
-    return { version: new ObjectVersion(key, object, 0) }; // with the resourceVersion that was sent, where one was
+    // As it would be read, with the defaults of what its strategy has taken away, and with the resourceVersion that was sent.
+    return { version: new ObjectVersion(key, store.definition.defaults?.(object) ?? object, 0) };
   }
   const result = await store.commit(key, object, undefined, companions);
   if (!result.version && result.contestedAt === undefined) throw nameTaken(store, result.current, object.metadata.name);

@@ -66,6 +66,7 @@ export function fieldContext(definition: OwnershipRules, { manager, subresource,
     subresource,
     ...(resetFields ? { resetFields } : {}),
     ...(otherVersions ? { otherVersions } : {}),
+    ...(definition.custom ? { isCustom: true } : {}),
   };
 }
 
@@ -151,7 +152,7 @@ function sameOwners(a: readonly ManagedFieldsEntry[], b: readonly ManagedFieldsE
 }
 
 /** Whether two objects are the same but for some of their fields: without copies, and the quick to compare first. */
-function sameFields(a: object, b: object, except: ReadonlySet<string>): boolean {
+export function sameFields(a: object, b: object, except: ReadonlySet<string>): boolean {
   const [left, right] = [a as Fields, b as Fields];
   let fields = 0;
   for (const field in left) {

@@ -55,6 +55,8 @@ export interface PublishedSchema {
 export interface CustomRules {
   /** Checks the metadata of a parsed object and takes away what its schema does not know. Throws DecodeError. */
   decode(value: unknown): { readonly object: Readonly<Record<string, unknown>>; readonly unknown: readonly string[] };
+  /** The same for what applying has made of an object, of which nothing is taken away. Throws DecodeError. */
+  decodeApplied(value: unknown): Readonly<Record<string, unknown>>;
   /** How the fields are owned. */
   shape(): Shape;
   /** The same of another version, served or not; undefined where the definition has no such version. */

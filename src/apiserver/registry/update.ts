@@ -173,8 +173,10 @@ async function storeChange(
   try {
     object = reservation?.object ?? object;
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
+    // What custom resources warn of, validation has found: it is told of what is refused too.
+    if (errors.length === 0 || store.definition.custom)
+      for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name, errors);
-    for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (!request.admitted) await validateAdmission(env, store, request, withRevision(object, current), old);
     const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());
     if (outcome.result) stored = outcome.stored;

@@ -13,7 +13,7 @@ import { compareFields, fieldsOf } from "./object-fields.ts";
 import { Changes } from "./other-versions.ts";
 import { prune } from "./prune.ts";
 import { type JsonObject, KeylessItemError, type Shape } from "./shape.ts";
-import { ownersAfterWrite, serverFields, type WriteContext, withManagedFields, writerOf } from "./update.ts";
+import { ownersAfterWrite, reconciledOwners, serverFields, typeProblem, type WriteContext, withManagedFields, writerOf } from "./update.ts";
 import { appliedProblem, validateApplied } from "./validate-applied.ts";
 
 export interface ApplyContext extends WriteContext {
@@ -36,7 +36,9 @@ const beforeFirstApply = "before-first-apply";
  */
 export function applyPatch<T extends KubernetesObject>(live: T, applied: KubernetesObject, context: ApplyContext): T {
   checkApplied(applied, context);
-  const owners = ownersBeforeApply(live, context);
+  const recorded = ownersBeforeApply(live, context);
+  if (context.isCustom) checkLive(live, context);
+  const owners = reconciledOwners(recorded, applied.apiVersion, context);
   let outcome = attempt(live, applied, owners, context);
   if (outcome.conflicts.length > 0 && !context.force) {
     const refused = context.manager === "kubectl" ? notFromClientSide(outcome.conflicts, live, context) : outcome.conflicts;
@@ -58,21 +60,34 @@ function checkApplied(applied: KubernetesObject, { kind, shape }: ApplyContext):
   validateApplied(applied as unknown as JsonObject, shape, `${namespace}/${name}; ${sentText}`);
 }
 
+/** What was stored before the definition changed need not be of the type that it has now. */
+function checkLive(live: KubernetesObject, context: ApplyContext): void {
+  const problem = typeProblem(live, context.shape);
+  if (problem === undefined) return;
+  throw new StatusError({ code: 500, message: `failed to create typed live object (${subjectOf(live, context)}): ${problem}` });
+}
+
+function subjectOf({ metadata }: KubernetesObject, { kind }: ApplyContext): string {
+  return `${metadata.namespace ?? ""}/${metadata.name}; ${kind.group}/${kind.version}, Kind=${kind.kind}`;
+}
+
 /** Fields of an object that has no owners are those of a manager of their own, so that applying can conflict with them. */
 function ownersBeforeApply(live: KubernetesObject, context: ApplyContext): Owners {
   const owners = readOwners(live.metadata?.managedFields) ?? new Map<string, Owner>();
   if (owners.size > 0 || live === context.empty) return owners;
+  const problem = context.isCustom ? typeProblem(live, context.shape) : undefined;
+  if (problem !== undefined) throw cannotBeOwned(live, problem, context);
   try {
     return ownersAfterWrite(context.empty, live, owners, { ...context, manager: beforeFirstApply });
   } catch (error) {
     if (!(error instanceof KeylessItemError)) throw error;
-    const { kind, shape } = context;
-    const { namespace = "", name } = live.metadata;
-    const subject = `${namespace}/${name}; ${kind.group}/${kind.version}, Kind=${kind.kind}`;
-    const why = appliedProblem(live as unknown as JsonObject, shape) ?? error.message;
-    const message = `failed to create manager for existing fields: failed to convert new object (${subject}) to smd typed: ${why}`;
-    throw new StatusError({ code: 500, message });
+    throw cannotBeOwned(live, appliedProblem(live as unknown as JsonObject, context.shape) ?? error.message, context);
   }
+}
+
+function cannotBeOwned(live: KubernetesObject, why: string, context: ApplyContext): StatusError {
+  const what = `failed to convert new object (${subjectOf(live, context)}) to smd typed`;
+  return new StatusError({ code: 500, message: `failed to create manager for existing fields: ${what}: ${why}` });
 }
 
 interface Outcome {

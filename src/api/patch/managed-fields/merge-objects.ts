@@ -9,7 +9,8 @@ type ListShape = Extract<Shape, { kind: "keyedList" | "set" }>;
 export function mergeApplied(live: unknown, applied: unknown, shape: Shape): unknown {
   if (applied === undefined) return live;
   if (live === undefined && shape.kind === "leaf") return applied;
-  const resolved = resolveShape(shape, applied);
+  // Null where anything may stand takes nothing from a map.
+  const resolved = resolveShape(shape, applied === null && isObject(live) ? live : applied);
   if (resolved.kind === "leaf") return applied;
   if (resolved.kind === "map") {
     const [left, right] = [isObject(live) ? live : {}, isObject(applied) ? applied : {}];

@@ -111,7 +111,9 @@ function wholeOf(value: unknown, shape: Shape): FieldSet {
 
 function compare(before: unknown, after: unknown, shape: Shape, nodes: Nodes): void {
   if (shape.kind === "deduced" && before !== undefined && after !== undefined && isObject(before) !== isObject(after)) {
-    nodes.modified.member = true;
+    // Null in the place of a map takes its fields, and those of a map come to null: it is not something else.
+    const isOther = before !== null && after !== null;
+    if (isOther || (isBare(before) && isBare(after))) nodes.modified.member = true;
     compareMaps(isObject(before) ? before : {}, isObject(after) ? after : {}, { kind: "map", values: shape }, nodes);
     return;
   }

@@ -3,6 +3,7 @@ import type { KubernetesObject } from "../../meta/object.ts";
 import type { JSONSchemaProps } from "../../types/apiextensions-v1.ts";
 import { applyPatch } from "./apply.ts";
 import { structuralShape } from "./structural-shape.ts";
+import { updateManagedFields } from "./update.ts";
 
 const widget = {
   type: "object",
@@ -22,6 +23,9 @@ const widget = {
         am: { type: "object", properties: { x: { type: "string" } }, "x-kubernetes-map-type": "atomic" },
         m: { type: "object", additionalProperties: { type: "string" } },
         open: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+        any: { "x-kubernetes-preserve-unknown-fields": true },
+        when: { type: "string", format: "date-time" },
+        sets: { type: "array", items: { type: "array", items: { type: "string" }, "x-kubernetes-list-type": "set" } },
       },
     },
   },
@@ -32,8 +36,17 @@ const empty = { apiVersion: "example.com/v1", kind: "Widget", metadata: {} } as 
 function apply(live: KubernetesObject, manager: string, spec: unknown): KubernetesObject {
   const applied = { ...empty, metadata: { name: "w" }, spec } as unknown as KubernetesObject;
   const kind = { group: "example.com", version: "v1", kind: "Widget" };
-  return applyPatch(live, applied, { shape: structuralShape(widget), kind, empty, manager, now: "2026-01-01T00:00:00Z" });
+  return applyPatch(live, applied, { ...context, kind, empty, manager });
 }
+
+const context = { shape: structuralShape(widget), now: "2026-01-01T00:00:00Z", isCustom: true };
+
+function update(live: KubernetesObject, spec: unknown): KubernetesObject {
+  return updateManagedFields(live, { ...live, spec } as KubernetesObject, { ...context, manager: "updater" });
+}
+
+const stored = (spec: unknown): KubernetesObject =>
+  ({ ...apply(empty, "one", { a: "1" }), metadata: { ...apply(empty, "one", { a: "1" }).metadata, uid: "u" }, spec }) as KubernetesObject;
 
 describe("structuralShape()", () => {
   it("merges sets, keyed lists and maps of two managers", () => {
@@ -77,6 +90,11 @@ describe("structuralShape()", () => {
   it.each([
     [{ a: "1", zzz: 1 }, ".spec.zzz: field not declared in schema"],
     [{ a: 5 }, ".spec.a: expected string, got &value.valueUnstructured{Value:5}"],
+    [{ sets: [["x"], ["y", "y"]] }, '.spec.sets[1]: duplicate entries for key [="y"]'],
+    [{ set: [{}] }, ".spec.set: element 0: associative list without keys has an element that's a map type"],
+    [{ set: [5] }, ".spec.set[=5]: expected string, got &value.valueUnstructured{Value:5}"],
+    [{ when: [] }, ".spec.when: expected any scalar, got &{[]}"],
+    [{ a: [null] }, ".spec.a: expected string, got &value.valueUnstructured{Value:[]interface {}{interface {}(nil)}}"],
     [{ set: ["x", "x"] }, '.spec.set: duplicate entries for key [="x"]'],
     [
       { map: [{ v: 1 }] },
@@ -84,5 +102,25 @@ describe("structuralShape()", () => {
     ],
   ])("refuses %j", (spec, problem) => {
     expect(() => apply(empty, "one", spec)).toThrow(`failed to create typed patch object (/w; example.com/v1, Kind=Widget): ${problem}`);
+  });
+
+  it("keeps a map where null is applied and anything may stand", () => {
+    const before = apply(empty, "one", { any: { x: 1 } });
+    expect(apply(before, "two", { any: null })).toMatchObject({ spec: { any: { x: 1 } } });
+    expect(apply(apply(empty, "one", { any: 5 }), "one", { any: null })).toMatchObject({ spec: { any: null } });
+  });
+
+  it("forgets owners where an object is, or becomes, of another type than its schema says", () => {
+    expect(update(stored({ a: "1" }), { a: "2" }).metadata.managedFields).toHaveLength(1);
+    expect(update(stored({ a: "1" }), { a: [] }).metadata.managedFields).toBeUndefined();
+    expect(update(stored({ a: [] }), { a: "2" }).metadata.managedFields).toBeUndefined();
+    expect(update(stored({ set: ["x", "x"] }), { set: ["x", "x", "y"] }).metadata.managedFields).toHaveLength(2);
+  });
+
+  it("refuses to apply to such an object", () => {
+    const why = "failed to create typed live object (/w; example.com/v1, Kind=Widget): .spec.a: expected string, got";
+    expect(() => apply(stored({ a: 5 }), "one", { a: "1" })).toThrow(why);
+    const unowned = { ...empty, metadata: { name: "w", uid: "u" }, spec: { a: 5 } } as unknown as KubernetesObject;
+    expect(() => apply(unowned, "one", { a: "1" })).toThrow("failed to create manager for existing fields: failed to convert new object");
   });
 });

@@ -17,7 +17,7 @@ export function structuralShape(schema: JSONSchemaProps | undefined): Shape {
 }
 
 const deducedObject: Shape = { kind: "map", values: deduced };
-const untyped: Shape = { kind: "leaf" };
+const anyScalar: Shape = { kind: "leaf", expects: "scalar" };
 const text: Shape = { kind: "leaf", expects: "string" };
 
 /** Adds what every object has: the definition's own words on these fields do not count. */
@@ -29,7 +29,7 @@ function asObject(shape: Shape): Shape {
 
 function shapeOfSchema(schema: JSONSchemaProps, preserving: boolean): Shape {
   const preserves = preserving || schema["x-kubernetes-preserve-unknown-fields"] === true;
-  if (schema["x-kubernetes-int-or-string"]) return untyped;
+  if (schema["x-kubernetes-int-or-string"]) return deduced;
   switch (schema.type) {
     case "object": {
       const shape = objectShape(schema, preserves);
@@ -38,7 +38,7 @@ function shapeOfSchema(schema: JSONSchemaProps, preserving: boolean): Shape {
     case "array":
       return listShape(schema, preserves);
     case "string":
-      return schema.format === undefined || schema.format === "" || schema.format === "byte" ? text : untyped;
+      return schema.format === undefined || schema.format === "" || schema.format === "byte" ? text : anyScalar;
     case "integer":
     case "number":
       return { kind: "leaf", expects: "numeric" };
@@ -50,7 +50,11 @@ function shapeOfSchema(schema: JSONSchemaProps, preserving: boolean): Shape {
 }
 
 function objectShape(schema: JSONSchemaProps, preserves: boolean): Shape {
-  if (schema["x-kubernetes-map-type"] === "atomic") return { kind: "leaf", expects: "map" };
+  const shape = granularShape(schema, preserves);
+  return schema["x-kubernetes-map-type"] === "atomic" ? { kind: "leaf", expects: "map", inside: () => shape } : shape;
+}
+
+function granularShape(schema: JSONSchemaProps, preserves: boolean): Shape {
   const properties = Object.entries(schema.properties ?? {});
   const fields = new Map(properties.map(([name, property]) => [name, shapeOfSchema(property, preserves)]));
   const values = valueShape(schema, preserves);
@@ -68,13 +72,15 @@ function valueShape({ properties, additionalProperties }: JSONSchemaProps, prese
 function listShape(schema: JSONSchemaProps, preserves: boolean): Shape {
   const items = schema.items as JSONSchemaProps | undefined; // structural schemas have one schema for all items
   const listType = schema["x-kubernetes-list-type"];
-  if (listType === "set") return { kind: "set" };
-  if (listType !== "map" || !items) return { kind: "leaf", expects: "list" };
+  if (!items) return { kind: "leaf", expects: "list" };
+  const shape = shapeOfSchema(items, preserves);
+  if (listType === "set") return { kind: "set", items: shape };
+  if (listType !== "map") return { kind: "leaf", expects: "list", inside: () => shape };
   const keys = schema["x-kubernetes-list-map-keys"] ?? [];
   const defaults: Record<string, unknown> = {};
   for (const key of keys) {
     const value: unknown = items.properties?.[key]?.default;
     if (value !== undefined) defaults[key] = value;
   }
-  return { kind: "keyedList", keys, defaults, items: shapeOfSchema(items, preserves) };
+  return { kind: "keyedList", keys, defaults, items: shape };
 }

@@ -7,7 +7,9 @@ import { createdFields } from "./created-fields.ts";
 import { difference, emptySet, type FieldSet, isEmptySet, setOf, union } from "./field-set.ts";
 import { capUpdaters, entryOf, identityOf, type Owner, type Owners, readOwners, setOwner, withSet, writeOwners } from "./managers.ts";
 import { Changes, UnknownInVersionError, type VersionedForm } from "./other-versions.ts";
-import { type JsonObject, KeylessItemError } from "./shape.ts";
+import { reconcileFields } from "./reconcile.ts";
+import { type JsonObject, KeylessItemError, type Shape } from "./shape.ts";
+import { appliedProblem } from "./validate-applied.ts";
 
 /** Who writes, when and where. */
 export interface WriteContext extends VersionedForm {
@@ -17,6 +19,11 @@ export interface WriteContext extends VersionedForm {
   readonly now: string;
   /** "status", "scale"; "" or absent for the object itself. */
   readonly subresource?: string;
+  /**
+   * Objects need not be of the type that their shape says, and their shape may have changed since fields got their owners: those
+   * of custom resources. Default false.
+   */
+  readonly isCustom?: boolean;
 }
 
 /** Fields that nobody owns because the server sets them. */
@@ -33,7 +40,8 @@ export const serverFields: FieldSet = setOf(
  * The new object with its managedFields brought up to date. `live` is the stored object, or the decoded empty object of
  * the type on create (an object without a uid). Managed fields that the client sends count, unless it writes to a
  * subresource; `[{}]` clears them. An object whose managed fields were cleared stays without until it is applied.
- * Nobody owns anything of an object with an item in a list by keys that has none of them.
+ * Nobody owns anything of an object with an item in a list by keys that has none of them, nor of one that was or becomes something
+ * that its type does not allow.
  */
 export function updateManagedFields<T extends KubernetesObject>(live: KubernetesObject, updated: T, context: WriteContext): T {
   try {
@@ -46,11 +54,32 @@ export function updateManagedFields<T extends KubernetesObject>(live: Kubernetes
 
 function withUpdatedOwners<T extends KubernetesObject>(live: KubernetesObject, updated: T, context: WriteContext): T {
   const sent: readonly ManagedFieldsEntry[] | null | undefined = updated.metadata?.managedFields;
-  if (!sent && !live.metadata?.uid && !live.metadata?.managedFields)
-    return withManagedFields(updated, ownedByCreator(live, updated, context));
-  const owners = ownersBefore(live, sent, context.subresource ?? "");
-  if (owners.size === 0 && live.metadata?.uid) return withManagedFields(updated, undefined);
+  if (!sent && !live.metadata?.uid && !live.metadata?.managedFields) {
+    const fits = !context.isCustom || isOfType(updated, context);
+    return withManagedFields(updated, fits ? ownedByCreator(live, updated, context) : undefined);
+  }
+  const recorded = ownersBefore(live, sent, context.subresource ?? "");
+  if (recorded.size === 0 && live.metadata?.uid) return withManagedFields(updated, undefined);
+  if (context.isCustom && !(isOfType(updated, context) && isOfType(live, context))) return withManagedFields(updated, undefined);
+  const owners = reconciledOwners(recorded, apiVersionOf(updated), context);
   return withManagedFields(updated, writeOwners(capUpdaters(ownersOrNone(live, updated, owners, context))));
+}
+
+const isOfType = (object: KubernetesObject, { shape }: WriteContext): boolean => typeProblem(object, shape) === undefined;
+
+/** What keeps an object, which may have repeated items, from being of its type. */
+export const typeProblem = (object: KubernetesObject, shape: Shape): string | undefined =>
+  appliedProblem(object as unknown as JsonObject, shape, { allowRepeated: true });
+
+/** Owners of a custom object as its schema has their fields now; those of versions that there are no longer are forgotten. */
+export function reconciledOwners(owners: Owners, written: string, { isCustom, shape, otherVersions }: WriteContext): Owners {
+  if (!isCustom) return owners;
+  const result = new Map<string, Owner>();
+  for (const [identity, owner] of owners) {
+    const at = owner.apiVersion === written || !otherVersions ? shape : otherVersions(owner.apiVersion)?.shape;
+    if (at) result.set(identity, withSet(owner, reconcileFields(owner.set, at)));
+  }
+  return result;
 }
 
 /** Where the object does not fit the version that somebody owns fields in, nobody owns anything any more: a write goes on. */
