@@ -1,6 +1,6 @@
 // The flags of the API server's operation, apart from what it serves: limits, audit, encryption at rest, shutdown, debugging.
 // Names and defaults are upstream's where nothing else is said.
-import { boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, integer, oneOf, optionalText } from "../base/flags.ts";
+import { allParts, boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, integer, oneOf, optionalText, orDefault, refuse } from "../base/flags.ts";
 
 const decimal: FlagType<number> = {
   placeholder: "float",
@@ -44,7 +44,7 @@ type BatchFlags<K extends string> = {
 const auditFlags = {
   "audit-policy-file": flag(optionalText, undefined, "which requests are recorded, and how much of them; none without it"),
   "audit-log-path": flag(optionalText, undefined, 'file that events are written to, "-" for standard output'),
-  "audit-log-format": flag(oneOf("json", "legacy"), "json", "form of the lines"),
+  "audit-log-format": flag(orDefault(oneOf("json", "legacy"), "json"), "json", "form of the lines"),
   "audit-log-maxage": flag(count, 0, "days that old audit logs are kept; 0 for any number"),
   "audit-log-maxbackup": flag(count, 0, "old audit logs that are kept; 0 for any number"),
   "audit-log-maxsize": flag(count, 0, "megabytes after which the log is set aside; 0 means 100"),
@@ -112,14 +112,10 @@ export interface OperationsSettings {
 }
 
 export function operationsSettings(values: FlagValues<typeof operationsFlags>): OperationsSettings {
-  const audit = auditSettings(values);
-  const path = values["encryption-provider-config"];
-  const automaticReload = values["encryption-provider-config-automatic-reload"];
-  if (automaticReload && !path)
-    throw new FlagError("--encryption-provider-config-automatic-reload: expected --encryption-provider-config too");
+  const { audit, encryption } = allParts({ audit: () => auditSettings(values), encryption: () => encryptionSettings(values) });
   return {
     ...(audit ? { audit } : {}),
-    ...(path ? { encryption: { path, automaticReload } } : {}),
+    ...(encryption ? { encryption } : {}),
     priorityAndFairness: values["enable-priority-and-fairness"],
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],
@@ -129,15 +125,27 @@ export function operationsSettings(values: FlagValues<typeof operationsFlags>): 
   };
 }
 
+function encryptionSettings(values: FlagValues<typeof operationsFlags>): OperationsSettings["encryption"] {
+  const path = values["encryption-provider-config"];
+  const automaticReload = values["encryption-provider-config-automatic-reload"];
+  if (automaticReload && !path)
+    throw new FlagError("--encryption-provider-config-automatic-reload: expected --encryption-provider-config too");
+  return path ? { path, automaticReload } : undefined;
+}
+
 function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSettings | undefined {
   const policyFile = values["audit-policy-file"];
   const path = values["audit-log-path"];
   const configFile = values["audit-webhook-config-file"];
+  const deliveries = allParts({
+    log: () => (path ? delivery(values, "log") : undefined),
+    webhook: () => (configFile ? delivery(values, "webhook") : undefined),
+  });
   // Upstream too records nothing without a policy, whatever the back ends, and reads the policy without any.
   if (!policyFile) return undefined;
   return {
     policyFile,
-    ...(path
+    ...(path && deliveries.log
       ? {
           log: {
             path,
@@ -146,12 +154,12 @@ function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSetting
             maxBackups: values["audit-log-maxbackup"],
             maxMegabytes: values["audit-log-maxsize"],
             compress: values["audit-log-compress"],
-            ...delivery(values, "log"),
+            ...deliveries.log,
           },
         }
       : {}),
-    ...(configFile
-      ? { webhook: { configFile, initialBackoffMs: values["audit-webhook-initial-backoff"], ...delivery(values, "webhook") } }
+    ...(configFile && deliveries.webhook
+      ? { webhook: { configFile, initialBackoffMs: values["audit-webhook-initial-backoff"], ...deliveries.webhook } }
       : {}),
   };
 }
@@ -159,25 +167,29 @@ function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSetting
 function delivery(values: FlagValues<typeof operationsFlags>, kind: "log" | "webhook"): AuditDelivery {
   const bufferSize = values[`audit-${kind}-batch-buffer-size`];
   const maxBatchSize = values[`audit-${kind}-batch-max-size`];
-  if (maxBatchSize > bufferSize) throw new FlagError(`--audit-${kind}-batch-max-size: expected at most the buffer's size, ${bufferSize}`);
   const perSecond = values[`audit-${kind}-batch-throttle-qps`];
   const burst = values[`audit-${kind}-batch-throttle-burst`];
   const throttles = values[`audit-${kind}-batch-throttle-enable`];
-  if (throttles && (perSecond <= 0 || burst < 1))
-    throw new FlagError(`--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`);
+  const maxBatchBytes = values[`audit-${kind}-truncate-max-batch-size`];
+  const maxEventBytes = values[`audit-${kind}-truncate-max-event-size`];
+  const truncates = values[`audit-${kind}-truncate-enabled`];
+  refuse(
+    [maxBatchSize > bufferSize, `--audit-${kind}-batch-max-size: expected at most the buffer's size, ${bufferSize}`],
+    [
+      throttles && (perSecond <= 0 || burst < 1),
+      `--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`,
+    ],
+    [
+      truncates && (maxEventBytes <= 0 || maxBatchBytes < maxEventBytes),
+      `--audit-${kind}-truncate-max-batch-size: expected at least a positive --audit-${kind}-truncate-max-event-size`,
+    ],
+  );
   return {
     mode: values[`audit-${kind}-mode`],
     bufferSize,
     maxBatchSize,
     maxWaitMs: values[`audit-${kind}-batch-max-wait`],
     ...(throttles ? { throttle: { perSecond, burst } } : {}),
-    ...(values[`audit-${kind}-truncate-enabled`]
-      ? {
-          truncate: {
-            maxBatchBytes: values[`audit-${kind}-truncate-max-batch-size`],
-            maxEventBytes: values[`audit-${kind}-truncate-max-event-size`],
-          },
-        }
-      : {}),
+    ...(truncates ? { truncate: { maxBatchBytes, maxEventBytes } } : {}),
   };
 }

@@ -92,6 +92,19 @@ describe("flowControlStage()", () => {
     expect(metrics.text()).toContain(`apiserver_flowcontrol_current_inqueue_requests{${labels}} 0`);
   });
 
+  it("lets a request wait for a quarter of the time that it has itself asked for", async () => {
+    const { ask, clock } = cluster;
+    const last = contextOf("jane", "GET", get);
+    last.timeoutMs = 8000;
+    const answers = [ask(contextOf("jane", "GET", get), 5000), ask(contextOf("jane", "GET", get), 5000), ask(last)];
+    await clock.advance(1999);
+    expect([...cluster.controller.levels].reduce((sum, { queues }) => sum + queues.waiting, 0)).toBe(1);
+    await clock.advance(1);
+    expect(statusOf((await answers[2]) as ApiResponse)).toBe(429);
+    await clock.advance(3000);
+    await Promise.all(answers);
+  });
+
   it("refuses what has waited for its time", async () => {
     const { ask, clock } = cluster;
     const answers = [1, 2, 3].map(() => ask(contextOf("jane", "GET", get), 5000));

@@ -248,7 +248,7 @@ describe("HTTPS server", () => {
       const object = { kind: "ConfigMap", data: { text } };
       const encoded = { head: '{"kind":"ConfigMap",', tail: Buffer.from(JSON.stringify({ data: object.data }).slice(1)) };
       const server = await serve(() => ({ kind: "object", status: 200, object, encoded: () => encoded }));
-      const bytes = Buffer.from(JSON.stringify(object));
+      const bytes = Buffer.from(`${JSON.stringify(object)}\n`);
       const replies = [await request1(server), await request2(await session(server), { ":path": "/" })];
       for (const reply of replies) {
         expect(reply.body.equals(bytes)).toBe(true);
@@ -511,5 +511,68 @@ describe("HTTPS server", () => {
       socket.on("error", reject);
     });
     expect(subject).toBe("second");
+  });
+});
+
+/** Sends bytes, more when something has come, and resolves with all that was answered. */
+function converse(server: HttpsServer, first: string, then?: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca });
+    let got = "";
+    socket.on("data", (chunk: Buffer) => {
+      if (got === "" && then !== undefined) socket.write(then);
+      got += chunk.toString();
+    });
+    socket.on("close", () => resolve(got));
+    socket.on("error", reject);
+    socket.write(first);
+  });
+}
+
+describe("what is no ordinary request", () => {
+  const posted = "POST /api/v1/namespaces HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+  const text = (words: string, status = 200): ApiResponse => ({
+    kind: "bytes",
+    status,
+    contentType: "text/plain",
+    bytes: Buffer.from(words),
+  });
+
+  it("asks for a body that waits to be asked for when it is read", async () => {
+    const server = await serve(async ({ body }) => text(body.kind === "bytes" ? Buffer.from(await body.read(10)).toString() : "none"));
+    const got = await converse(server, posted, "hello");
+    expect(got).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+    expect(got).toMatch(/\r\n\r\nhello$/);
+  });
+
+  it.each([
+    ["who asks is not known", (): ApiResponse => text("who?", 401)],
+    ["it is too large", async ({ body }: ApiRequest): Promise<ApiResponse> => text(body.kind === "bytes" ? await refused(body.read(4)) : "none", 413)],
+  ])("does not ask for it where %s, and closes the connection", async (_why, answer) => {
+    const server = await serve(answer);
+    const got = await converse(server, posted.replace("Connection: close\r\n", ""));
+    expect(got).toMatch(/^HTTP\/1\.1 4\d\d .*\r\n/);
+    expect(got).toContain("\r\nConnection: close\r\n");
+  });
+
+  const refused = (read: Promise<unknown>): Promise<string> =>
+    read.then(
+      () => "read",
+      (error: unknown) => String(error),
+    );
+
+  it.each([
+    ["GET /version HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", "400 Bad Request"],
+    [`GET /version HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(2_000)}\r\n\r\n`, "431 Request Header Fields Too Large"],
+  ])("says in Go's words that %.40j is none", async (sent, expected) => {
+    const server = await serve(() => text("served"), { maxHeaderBytes: 1_000 });
+    const head = "Content-Type: text/plain; charset=utf-8\r\nConnection: close";
+    expect(await converse(server, sent)).toBe(`HTTP/1.1 ${expected}\r\n${head}\r\n\r\n${expected}`);
+  });
+
+  it("takes request heads of up to a mebibyte", async () => {
+    const server = await serve(({ headers }) => text(String(headers["x-large"]?.length)));
+    const { body } = await request1(server, { headers: { "x-large": "a".repeat(1024 * 1024) } });
+    expect(body.toString()).toBe("1048576");
   });
 });

@@ -52,7 +52,7 @@ export interface HttpsServerOptions {
   readonly compress?: boolean;
   /** CBOR, where the server speaks it. Default: it does not. */
   readonly cbor?: CborCodec | undefined;
-  /** The largest request head accepted. Default 256 KiB. */
+  /** The largest request head accepted. Default 1 MiB and 4 KiB, as upstream. */
   readonly maxHeaderBytes?: number;
   /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
   readonly headersTimeoutMs?: number;
@@ -64,6 +64,7 @@ export interface HttpsServer extends Running {
   setTls(tls: TlsMaterial): void;
 }
 
+const defaultMaxHeaderBytes = 1024 * 1024 + 4096;
 const defaultDrainMs = 5000;
 const idleConnectionMs = 90_000;
 const maxConcurrentStreams = 250;
@@ -117,7 +118,7 @@ class ConnectionServer implements HttpsServer {
       SNICallback: (name, choose) => choose(null, this.#named.find(name)),
       requestCert: true,
       rejectUnauthorized: false,
-      maxHeaderSize: options.maxHeaderBytes ?? 256 * 1024,
+      maxHeaderSize: options.maxHeaderBytes ?? defaultMaxHeaderBytes,
       handshakeTimeout: headersTimeout,
       headersTimeout,
       // A body may take as long as the request itself; the deadline stage ends it.
@@ -128,6 +129,8 @@ class ConnectionServer implements HttpsServer {
     });
     this.#splitByProtocol(options);
     this.#server.on("request", (message, response) => this.#onHttp1(message, response));
+    this.#server.on("checkContinue", (message, response) => this.#onHttp1(message, response, awaitingBody(response)));
+    this.#server.on("clientError", refuseConnection);
     this.#server.on("upgrade", (message, socket, head) => this.#onUpgrade(message, socket, head));
     this.#server.on("tlsClientError", (error) => {
       deps.onHandshakeError?.();
@@ -199,7 +202,7 @@ class ConnectionServer implements HttpsServer {
     this.#server.removeAllListeners("secureConnection");
     this.#server.on("secureConnection", (socket: TLSSocket) => {
       this.#facts.set(socket, new PeerFacts(socket, this.#chains, () => this.#authorities));
-      if (socket.alpnProtocol === "h2") this.#onHttp2Session(socket, options.maxHeaderBytes ?? 256 * 1024);
+      if (socket.alpnProtocol === "h2") this.#onHttp2Session(socket, options.maxHeaderBytes ?? defaultMaxHeaderBytes);
       else for (const serve of serveHttp1) serve.call(this.#server, socket);
     });
   }
@@ -247,15 +250,14 @@ class ConnectionServer implements HttpsServer {
       this.#streams.set(session, (this.#streams.get(session) ?? 1) - 1);
       request.clientGone();
     });
-    if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
     const headers = { ":method": head.headers[":method"], "accept-encoding": this.#accepted(request) };
     void this.#serve(request, new Http2Sink(stream, headers));
     // Open streams go on; the client connects anew for the next one.
     if (this.#isTimeToGo()) session.close();
   }
 
-  #onHttp1(message: IncomingMessage, response: ServerResponse): void {
-    const request = new Http1Request(message, this.#facts.get(message.socket) ?? noFacts);
+  #onHttp1(message: IncomingMessage, response: ServerResponse, sendContinue?: () => void): void {
+    const request = new Http1Request(message, this.#facts.get(message.socket) ?? noFacts, { sendContinue });
     request.cbor = this.#options.cbor;
     response.on("close", () => {
       request.clientGone();
@@ -291,7 +293,7 @@ class ConnectionServer implements HttpsServer {
 
   #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): void {
     const upgrade: UpgradeHandle = { socket, head, rawHeaders: message.rawHeaders };
-    const request = new Http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
+    const request = new Http1Request(message, this.#facts.get(socket) ?? noFacts, { upgrade });
     socket.once("close", () => request.clientGone());
     socket.on("error", (error) => this.#deps.logger.info("Upgraded connection failed", { path: request.path, error }, 4));
     void this.#serveUpgrade(message, request, upgrade);
@@ -327,6 +329,33 @@ class ConnectionServer implements HttpsServer {
     response.once("finish", () => message.socket.end());
     await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#writing);
   }
+}
+
+/** For a client that waits before it sends a body: one that is answered without it may not use the connection again. */
+function awaitingBody(response: ServerResponse): () => void {
+  response.setHeader("Connection", "close");
+  return () => {
+    if (response.headersSent) return;
+    response.removeHeader("Connection");
+    response.writeContinue();
+  };
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+/** Of the parser's errors all others. */
+const refusalOf = (code: string): string | undefined => refusals[code] ?? (code.startsWith("HPE_") ? "400 Bad Request" : undefined);
+
+/** What is no request is answered as Go's server does, and ends the connection; a failed handshake ends it without a word. */
+function refuseConnection({ code = "" }: NodeJS.ErrnoException, socket: Duplex): void {
+  // Node's own mark of the answer that is being written, which nothing may be put into.
+  const { _httpMessage: current } = socket as Duplex & { readonly _httpMessage?: ServerResponse };
+  const text = refusalOf(code);
+  if (text === undefined || !socket.writable || current?.headersSent) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${text}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${text}`);
 }
 
 /** What a client is told while the server stops; it may find another server. */

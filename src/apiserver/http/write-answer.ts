@@ -65,7 +65,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
       const headers = headersOf(answer, message ? mediaTypes.protobuf : mediaTypes.json, response.headers);
       const encoded = message === undefined && !pretty ? response.encoded?.() : undefined;
       if (encoded && !head && encoded.tail.length <= maxTextBytes) {
-        answer.counted?.sizes?.observe(encoded.head.length + encoded.tail.length);
+        answer.counted?.sizes?.observe(encoded.head.length + encoded.tail.length + 1);
         return sendText(sink, response.status, headers, encoded);
       }
       const bytes = message ?? (encoded ? joined(encoded) : encodeJson(response.object, pretty));
@@ -151,13 +151,15 @@ export function headersOf(answer: Answer, contentType: string, own?: Readonly<Re
 
 /** Head and body as one text of a byte a character: one write, and no memory but the text's. */
 function sendText(sink: Sink, status: number, headers: HeaderValues, { head, tail }: EncodedAnswer): undefined {
-  sink.sendText(status, headers, head + latin1(tail));
+  sink.sendText(status, headers, `${head}${latin1(tail)}\n`);
 }
 
 const latin1 = ({ buffer, byteOffset, length }: Uint8Array): string => Buffer.from(buffer, byteOffset, length).toString("latin1");
 
+const lineEnd = Buffer.from("\n");
+
 function joined({ head, tail }: EncodedAnswer): Uint8Array {
-  return head === "" ? tail : Buffer.concat([Buffer.from(head, "latin1"), tail]);
+  return Buffer.concat([Buffer.from(head, "latin1"), tail, lineEnd]);
 }
 
 interface Whole {

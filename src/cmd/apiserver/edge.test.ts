@@ -40,7 +40,9 @@ interface Got {
   readonly text: string;
 }
 
-function request(server: RunningApiServer, path: string, options: https.RequestOptions = {}): Promise<Got> {
+type RequestOptions = https.RequestOptions & { readonly body?: string };
+
+function request(server: RunningApiServer, path: string, { body, ...options }: RequestOptions = {}): Promise<Got> {
   return new Promise((resolve, reject) => {
     const sent = https.request(`${server.url}${path}`, { ca: server.caPem, agent: false, ...options }, (response) => {
       let text = "";
@@ -48,7 +50,7 @@ function request(server: RunningApiServer, path: string, options: https.RequestO
       response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
     });
     sent.on("error", reject);
-    sent.end();
+    sent.end(body);
   });
 }
 
@@ -182,8 +184,16 @@ describe("flags of kube-apiserver's manifests", () => {
 
   it.each([
     ["--allow-privileged=false", "expected true"],
-    ["--min-request-timeout=60", "expected 1800"],
-    ["--default-not-ready-toleration-seconds=5", "expected 300"],
+    ["--allow-privileged=0", "expected true"],
+    ["--min-request-timeout=0", "expected a whole number of at least 1"],
+    ["--request-timeout=-1s", "expected a duration that is not negative"],
+    ["--delete-collection-workers=many", "expected a whole number"],
+    ["--watch-cache=yes", "expected true or false"],
+    ["--watch-cache-sizes=pods", "invalid value of watch cache size: pods"],
+    ["--log-flush-frequency=0", "expected a duration greater than zero"],
+    ["--show-hidden-metrics-for-version=1.34", "must be omitted or have the value '1.35'"],
+    ["--service-cluster-ip-range=10.0.0.0/30", "expected at least 8 addresses"],
+    ["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16", "one of each family"],
     ["--storage-media-type=application/vnd.kubernetes.protobuf", "expected application/json"],
     ["--cors-allowed-origins=example.test", "does not pin to start/end of host"],
     ["--strict-transport-security-directives=forever", "allowed values: max-age=expireTime, includeSubDomains, preload"],
@@ -193,6 +203,58 @@ describe("flags of kube-apiserver's manifests", () => {
   ])("refuses %s", (flag, why) => {
     expect(() => settingsOf(flag)).toThrow(FlagError);
     expect(() => settingsOf(flag)).toThrow(why);
+  });
+
+  it("takes what is empty for not given", () => {
+    const empty = ["advertise-address", "cors-allowed-origins", "strict-transport-security-directives", "tls-cipher-suites"];
+    const more = ["tls-min-version", "tls-cert-file", "tls-private-key-file", "requestheader-allowed-names", "storage-backend"];
+    const { serving, edge, authentication, advertiseAddress } = settingsOf(...[...empty, ...more].map((name) => `--${name}=`));
+    const defaults = settingsOf();
+    expect({ serving, edge, authentication, advertiseAddress }).toEqual({
+      serving: defaults.serving,
+      edge: defaults.edge,
+      authentication: defaults.authentication,
+      advertiseAddress: undefined,
+    });
+  });
+
+  it("says everything that is wrong at once", () => {
+    const wrong = ["--tls-cert-file=/c", "--kubelet-client-key=/k", "--oidc-client-id=c", "--authorization-mode=ABAC,Webhook"];
+    const audit = ["--audit-log-path=/l", "--audit-log-truncate-enabled", "--audit-log-truncate-max-batch-size=5"];
+    let problems: readonly string[] = [];
+    try {
+      settingsOf(...wrong, ...audit);
+    } catch (error) {
+      if (error instanceof FlagError) problems = error.problems;
+    }
+    expect(problems.map((problem) => problem.replace(/[: ].*/, ""))).toEqual([
+      "--tls-cert-file",
+      "--kubelet-client-certificate",
+      "--oidc-issuer-url",
+      "--authorization-mode",
+      "--authorization-mode",
+      "--audit-log-truncate-max-batch-size",
+    ]);
+  });
+
+  it("has watches end, and pods stay on nodes, when the flags say so", async () => {
+    const { minWatchTimeoutMs, defaultTolerations } = settingsOf("--min-request-timeout=60", "--default-not-ready-toleration-seconds=5");
+    expect([minWatchTimeoutMs, defaultTolerations]).toEqual([60_000, { notReadySeconds: 5, unreachableSeconds: 300 }]);
+    const flags = ["--min-request-timeout=1", "--default-not-ready-toleration-seconds=5", "--disable-admission-plugins=ServiceAccount"];
+    const server = await start(...flags);
+    const { ended } = await watch(server);
+    await ended;
+    const pod = { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i" }] } };
+    const created = await request(server, "/api/v1/namespaces/default/pods?dryRun=All", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      ...credentials(server),
+      body: JSON.stringify(pod),
+    });
+    expect(JSON.parse(created.text).spec?.tolerations).toMatchObject([
+      { key: "node.kubernetes.io/not-ready", tolerationSeconds: 5 },
+      { key: "node.kubernetes.io/unreachable", tolerationSeconds: 300 },
+    ]);
   });
 
   it("says which file of the kubelets' certificates cannot be read", async () => {
