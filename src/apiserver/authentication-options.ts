@@ -1,6 +1,17 @@
 // The flags that say who is believed to be whom, with upstream's names and defaults: client certificates, the front proxy,
 // service-account tokens, OpenID Connect, webhooks, anonymous requests.
-import { allParts, boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, list, oneOf, optionalText } from "../base/flags.ts";
+import {
+  allParts,
+  boolean,
+  durationMs,
+  FlagError,
+  type FlagType,
+  type FlagValues,
+  flag,
+  list,
+  oneOf,
+  optionalText,
+} from "../base/flags.ts";
 import type { RequestHeaderOptions } from "./authn/request-header.ts";
 
 export interface AuthenticationSettings {

@@ -52,7 +52,8 @@ const metricLabels: FlagType<string> = {
 const hiddenFor: FlagType<string> = {
   placeholder: "string",
   parse(value) {
-    if (value !== "" && value !== "1.35") throw new Error("must be omitted or have the value '1.35'; only the previous minor version is allowed");
+    if (value !== "" && value !== "1.35")
+      throw new Error("must be omitted or have the value '1.35'; only the previous minor version is allowed");
     return value;
   },
 };

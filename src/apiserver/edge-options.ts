@@ -27,7 +27,7 @@ export interface ShutdownSettings {
   readonly delayMs: number;
   /** New requests get 429 while the others end, instead of a refused connection. */
   readonly sendRetryAfter: boolean;
-  /** How long watches are left open when other requests have ended. */
+  /** Over how long watches are ended. */
   readonly watchGraceMs: number;
 }
 
@@ -87,7 +87,11 @@ export const edgeFlags = {
   ),
   "shutdown-delay-duration": flag(periodMs, 0, "how long requests are served on while /readyz fails already"),
   "shutdown-send-retry-after": flag(boolean, false, "answer new requests with 429 while the others end"),
-  "shutdown-watch-termination-grace-period": flag(periodMs, 0, "how long watches stay open when other requests have ended"),
+  "shutdown-watch-termination-grace-period": flag(
+    periodMs,
+    0,
+    "over how long watches are ended, so that not all their clients go to other servers at once",
+  ),
   "kubelet-client-certificate": flag(optionalText, undefined, "client certificate shown to kubelets; default one of the cluster's own"),
   "kubelet-client-key": flag(optionalText, undefined, "key of that certificate"),
   "kubelet-certificate-authority": flag(optionalText, undefined, "authority of kubelets' serving certificates; default the cluster's own"),
@@ -102,8 +106,7 @@ export const edgeFlags = {
 /** Checks what flags cannot check alone; throws FlagError. */
 export function edgeOptions(values: FlagValues<typeof edgeFlags>): EdgeSettings {
   const [certificateFile, keyFile] = [values["kubelet-client-certificate"], values["kubelet-client-key"]];
-  if (!certificateFile !== !keyFile)
-    throw new FlagError("--kubelet-client-certificate and --kubelet-client-key: expected both or neither");
+  if (!certificateFile !== !keyFile) throw new FlagError("--kubelet-client-certificate and --kubelet-client-key: expected both or neither");
   const authorityFile = values["kubelet-certificate-authority"];
   const types = values["kubelet-preferred-address-types"];
   const streams = values["http2-max-streams-per-connection"];

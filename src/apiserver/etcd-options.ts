@@ -28,8 +28,7 @@ export function etcdOptions(values: FlagValues<typeof etcdFlags>): EtcdSettings 
   const servers = values["etcd-servers"];
   if (servers.length === 0) return undefined;
   const [caFile, certFile, keyFile] = [values["etcd-cafile"], values["etcd-certfile"], values["etcd-keyfile"]];
-  if (!certFile !== !keyFile)
-    throw new FlagError("--etcd-certfile and --etcd-keyfile: expected both or neither");
+  if (!certFile !== !keyFile) throw new FlagError("--etcd-certfile and --etcd-keyfile: expected both or neither");
   return {
     servers,
     prefix: `/${values["etcd-prefix"].replace(/^\/+|\/+$/g, "")}`,

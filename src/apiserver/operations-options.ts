@@ -1,6 +1,19 @@
 // The flags of the API server's operation, apart from what it serves: limits, audit, encryption at rest, shutdown, debugging.
 // Names and defaults are upstream's where nothing else is said.
-import { allParts, boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, integer, oneOf, optionalText, orDefault, refuse } from "../base/flags.ts";
+import {
+  allParts,
+  boolean,
+  durationMs,
+  FlagError,
+  type FlagType,
+  type FlagValues,
+  flag,
+  integer,
+  oneOf,
+  optionalText,
+  orDefault,
+  refuse,
+} from "../base/flags.ts";
 
 const decimal: FlagType<number> = {
   placeholder: "float",

@@ -18,7 +18,7 @@ export interface ServingSettings {
   readonly certificate?: CertificateFiles;
   readonly sni: readonly SniCertificateFiles[];
   readonly minTlsVersion: SecureVersion;
-  /** OpenSSL's names of cipher suites, joined by ":"; default Node's. */
+  /** OpenSSL's names of cipher suites, joined by ":"; default Go's. */
   readonly ciphers?: string;
 }
 
@@ -63,14 +63,13 @@ export const servingFlags = {
     "VersionTLS12",
     "the oldest TLS version that is spoken",
   ),
-  "tls-cipher-suites": flag(suites, [], "cipher suites, by Go's names; default Node's"),
+  "tls-cipher-suites": flag(suites, [], "cipher suites, by Go's names; default Go's"),
 };
 
 /** Checks what flags cannot check alone; throws FlagError. */
 export function servingOptions(values: FlagValues<typeof servingFlags>): ServingSettings {
   const [certFile, keyFile] = [values["tls-cert-file"], values["tls-private-key-file"]];
-  if (!certFile !== !keyFile)
-    throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
+  if (!certFile !== !keyFile) throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
   const chosen = [...new Set([...tls13Suites, ...values["tls-cipher-suites"]])];
   return {
     ...(certFile && keyFile ? { certificate: { certFile, keyFile } } : {}),

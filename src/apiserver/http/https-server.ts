@@ -12,6 +12,7 @@ import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
+import { defaultCiphers } from "../../base/tls-names.ts";
 import type { ClientAuthorities } from "../authn/client-authorities.ts";
 import type { Http2Settings } from "../edge-options.ts";
 import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
@@ -19,6 +20,7 @@ import type { Answer, ApiServer } from "../server.ts";
 import { type ConnectionFacts, Http1Request, Http1Sink } from "./http1.ts";
 import { type Http2Head, Http2Request, Http2Sink } from "./http2.ts";
 import { OpenRequests } from "./open-requests.ts";
+import { isLongRunning } from "./request-info.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
 import { WatchPace } from "./watch-pace.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
@@ -36,16 +38,16 @@ export interface HttpsServerOptions {
   readonly tls: TlsMaterial;
   /** The oldest TLS version spoken. Default TLSv1.2. */
   readonly minTlsVersion?: SecureVersion;
-  /** OpenSSL's names of the cipher suites, joined by ":". Default Node's. */
+  /** OpenSSL's names of the cipher suites, joined by ":". Default Go's. */
   readonly ciphers?: string;
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
-  /** How long open requests may take to end when the server stops. Default 5 s. */
+  /** How long open requests may take to end when the server stops; what is long-running has no more than 5 s. Default 5 s. */
   readonly drainMs?: number;
   /** While open requests end, answer new ones with 429 instead of refusing their connections. Default false. */
   readonly sendRetryAfter?: boolean;
-  /** How long watches stay open when the other requests have ended. Default 0: they end at once. */
+  /** Over how long watches are ended when the server stops, so that not all their clients go elsewhere at once. Default 0. */
   readonly watchGraceMs?: number;
   readonly http2?: Http2Settings;
   /** Whether large answers are compressed for clients that accept it. Default true. */
@@ -66,6 +68,10 @@ export interface HttpsServer extends Running {
 
 const defaultMaxHeaderBytes = 1024 * 1024 + 4096;
 const defaultDrainMs = 5000;
+/** How long what is left of connections may take to end. */
+const closingMs = 5000;
+/** Watches that are ended in a second, however long there is for them. */
+const minEndedPerSecond = 200;
 const idleConnectionMs = 90_000;
 const maxConcurrentStreams = 250;
 const connectionWindowBytes = 4 * 1024 * 1024;
@@ -97,7 +103,7 @@ class ConnectionServer implements HttpsServer {
   readonly #facts = new WeakMap<Duplex, ConnectionFacts>();
   /** Open streams of each HTTP/2 session. */
   readonly #streams = new WeakMap<ServerHttp2Session, number>();
-  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers?: string };
+  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers: string };
   readonly #chains = new PresentedChains();
   #authorities: ClientAuthorities;
   #named: NamedContexts;
@@ -107,7 +113,7 @@ class ConnectionServer implements HttpsServer {
     this.#deps = deps;
     this.#options = options;
     this.#writing = { logger: deps.logger, pace: new WatchPace(deps.clock) };
-    this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ...(options.ciphers ? { ciphers: options.ciphers } : {}) };
+    this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ciphers: options.ciphers ?? defaultCiphers };
     this.#authorities = options.tls.authorities ?? {};
     this.#named = new NamedContexts(options.tls, this.#limits);
     const headersTimeout = options.headersTimeoutMs ?? 32_000;
@@ -164,7 +170,7 @@ class ConnectionServer implements HttpsServer {
     });
   }
 
-  /** Waits for open requests up to the limit and ends watches, then closes what is left. */
+  /** Ends watches and waits for open requests up to the limit, then closes what is left. */
   stop(): Promise<void> {
     this.#stopping ??= this.#drain();
     return this.#stopping;
@@ -172,16 +178,27 @@ class ConnectionServer implements HttpsServer {
 
   async #drain(): Promise<void> {
     const { drainMs = defaultDrainMs, watchGraceMs = 0, sendRetryAfter = false } = this.#options;
+    const watchesEnded = watchGraceMs > 0 ? this.#endWatches(watchGraceMs) : undefined;
     if (sendRetryAfter) await this.#within(drainMs, this.#open.ended());
     // Closes idle HTTP/1.1 connections too; the others close as their answers end (see #onHttp1).
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    if (watchGraceMs > 0) await this.#within(watchGraceMs, closed);
-    for (const watch of this.#watches) watch.close();
     for (const session of this.#sessions) session.close();
-    await this.#within(drainMs, closed);
+    await watchesEnded;
+    for (const watch of this.#watches) watch.close();
+    await this.#within(drainMs, this.#open.ended());
+    await this.#within(Math.min(drainMs, closingMs), closed);
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  async #endWatches(graceMs: number): Promise<void> {
+    const watches = [...this.#watches];
+    const perSecond = Math.max(minEndedPerSecond, Math.ceil(watches.length / (graceMs / 1000)));
+    for (let from = 0; from < watches.length; from += perSecond) {
+      if (from > 0) await this.#deps.clock.sleep(1000);
+      for (const watch of watches.slice(from, from + perSecond)) watch.close();
+    }
   }
 
   #isTimeToGo(): boolean {
@@ -272,7 +289,7 @@ class ConnectionServer implements HttpsServer {
       return sink.send(429, { ...shuttingDown.headers }, shuttingDown.body);
     const ended = this.#open.begin();
     const answer = await this.#deps.api.handle(request);
-    if (answer.response.kind === "watch") ended();
+    if (isLongRunning(answer.context.info)) ended();
     const release = this.#own(answer);
     try {
       await writeAnswer(answer, sink, this.#writing);
@@ -287,7 +304,7 @@ class ConnectionServer implements HttpsServer {
     if (response.kind !== "watch") return () => undefined;
     const { stream } = response;
     this.#watches.add(stream);
-    if (this.#stopping && !this.#options.watchGraceMs) stream.close();
+    if (this.#stopping) stream.close();
     return () => this.#watches.delete(stream);
   }
 
