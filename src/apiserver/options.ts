@@ -14,6 +14,7 @@ import {
   list,
   oneOf,
   optionalText,
+  orDefault,
   periodMs,
   text,
 } from "../base/flags.ts";
@@ -102,14 +103,18 @@ const cidr: FlagType<string> = {
 const portRange: FlagType<PortRange> = {
   placeholder: "first-last",
   parse(value) {
-    const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(value) ?? [];
-    const range = { first: Number(first), last: Number(last) };
+    // Also from the first, and so many more ("30000+100"); alone it is the only one.
+    const [, first, sign, end = 0] = /^(\d{1,5})(?:([-+])(\d{1,5}))?$/.exec(value) ?? [];
+    const range = { first: Number(first), last: sign === "-" ? Number(end) : Number(first) + Number(end) };
     if (!(range.first >= 1 && range.first <= range.last && range.last <= 65535))
       throw new Error('expected a range of ports such as "30000-32767"');
     return range;
   },
   show: ({ first, last }) => `${first}-${last}`,
 };
+
+const defaultServiceRange = "10.96.0.0/16";
+const defaultNodePorts: PortRange = { first: 30000, last: 32767 };
 
 /** Default of every flag; what an embedding process starts from. */
 export const apiServerFlags = {
@@ -125,8 +130,8 @@ export const apiServerFlags = {
   "advertise-address": flag(optionalAddress, undefined, "address under which other machines reach this server"),
   ...servingFlags,
   ...authenticationFlags,
-  "service-cluster-ip-range": flag(cidr, "10.96.0.0/16", "addresses of services"),
-  "service-node-port-range": flag(portRange, { first: 30000, last: 32767 }, "ports of services on every node"),
+  "service-cluster-ip-range": flag(orDefault(cidr, defaultServiceRange), defaultServiceRange, "addresses of services"),
+  "service-node-port-range": flag(orDefault(portRange, defaultNodePorts), defaultNodePorts, "ports of services on every node"),
   ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),

@@ -211,7 +211,8 @@ function parseTimeout(text: string | null): number | undefined {
 function durationProblem(text: string): string {
   const quoted = JSON.stringify(text);
   const [, number, unit = ""] = /^[-+]?(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*(\d+\.?\d*|\.\d+)([^\d.]*)/.exec(text) ?? [];
-  if (number === undefined) return `time: invalid duration ${quoted}`;
+  // Nothing is wrong but its size.
+  if (number === undefined || /^(?:ns|us|µs|μs|ms|s|m|h)$/.test(unit)) return `time: invalid duration ${quoted}`;
   if (unit === "") return `time: missing unit in duration ${quoted}`;
   return `time: unknown unit ${JSON.stringify(unit)} in duration ${quoted}`;
 }

@@ -146,7 +146,7 @@ describe("flowControlStage()", () => {
     };
     expect(await dump("dump_priority_levels")).toMatch(/^mine, +1, +false, +false, +1, +2, +2, +0, +0, +0$/m);
     expect(await dump("dump_requests?includeRequestDetails=1")).toMatch(
-      /^mine, +jane, +\d, +0, +jane, .*jane, +get, +\/api\/v1\/namespaces\/n\/pods\/p, /m,
+      /^mine, +jane, +\d, +0, +jane, +2026-01-01T00:00:00Z, +1, +0, +0s, +0001-01-01T00:00:00Z, +jane, +get, +\/api\/v1\/namespaces\/n\/pods\/p, /m,
     );
     expect((await dump("dump_queues")).split("\n").filter((line) => line.startsWith("mine,"))).toHaveLength(4);
     await clock.advance(300);

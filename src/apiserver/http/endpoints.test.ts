@@ -29,6 +29,7 @@ describe("createEndpoints()", () => {
     ["/statusz/", "404"],
     ["/nothing", "404"],
     ["//", "404"],
+    ["/index.html/", "404"],
   ])("answers %s with %s", async (path, expected) => {
     expect(await answer(path)).toBe(expected);
   });

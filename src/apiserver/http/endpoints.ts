@@ -30,7 +30,7 @@ export function createEndpoints(sources: readonly EndpointSource[]): Handler {
       const handler = source.find(wanted);
       if (handler) return handler(context);
     }
-    if (wanted !== "/" && wanted !== "/index.html") return Promise.resolve(pageNotFound);
+    if (wanted !== "/" && path !== "/index.html") return Promise.resolve(pageNotFound);
     const paths = [...new Set(sources.flatMap((source) => source.paths()))].sort();
     return Promise.resolve({
       kind: "bytes",

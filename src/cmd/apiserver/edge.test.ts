@@ -226,6 +226,15 @@ describe("flags of kube-apiserver's manifests", () => {
     });
   });
 
+  it.each([
+    ["30000-32767", 30000, 32767],
+    ["31000+99", 31000, 31099],
+    ["31000", 31000, 31000],
+    ["", 30000, 32767],
+  ])("takes %j for a range of node ports", (given, first, last) => {
+    expect(settingsOf(`--service-node-port-range=${given}`).serviceNodePortRange).toEqual({ first, last });
+  });
+
   it("says everything that is wrong at once", () => {
     const wrong = ["--tls-cert-file=/c", "--kubelet-client-key=/k", "--oidc-client-id=c", "--authorization-mode=ABAC,Webhook"];
     const audit = ["--audit-log-path=/l", "--audit-log-truncate-enabled", "--audit-log-truncate-max-batch-size=5"];
