@@ -79,7 +79,7 @@ export const edgeFlags = {
   "cors-allowed-origins": flag(origins, [], "regular expressions of origins whose pages may call the server from a browser"),
   "strict-transport-security-directives": flag(directives, [], "directives of the Strict-Transport-Security header; none without them"),
   "disable-http2-serving": flag(boolean, false, "speak HTTP/1.1 only"),
-  "http2-max-streams-per-connection": flag(integer({ min: 0 }), 0, "requests at a time on one HTTP/2 connection; 0 means 250"),
+  "http2-max-streams-per-connection": flag(integer({ min: 0 }), 0, "requests at a time on one HTTP/2 connection; 0 means 100"),
   "goaway-chance": flag(
     number({ min: 0, max: 0.02 }),
     0,

@@ -611,7 +611,8 @@ describe("stopping", () => {
       const watch = open++;
       return { kind: "watch", stream: quietWatch(() => ended.add(watch)), encoding: "json" };
     };
-    const server = await serve(answer, { clock, watchGraceMs: 2000, drainMs: 10_000 });
+    const http2 = { enabled: true, goawayChance: 0, maxStreamsPerConnection: 250 };
+    const server = await serve(answer, { clock, watchGraceMs: 2000, drainMs: 10_000, http2 });
     const client = await session(server);
     const replies = Array.from({ length: 230 }, () => request2(client, { ":path": "/api/v1/pods?watch=1" }));
     await expect.poll(() => open).toBe(230);

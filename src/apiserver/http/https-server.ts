@@ -73,7 +73,8 @@ const closingMs = 5000;
 /** Watches that are ended in a second, however long there is for them. */
 const minEndedPerSecond = 200;
 const idleConnectionMs = 90_000;
-const maxConcurrentStreams = 250;
+const maxConcurrentStreams = 100;
+const maxFrameBytes = 256 * 1024;
 const connectionWindowBytes = 4 * 1024 * 1024;
 /** What may wait in a session: a chunk of a list for each stream. With more, Node refuses the client's next requests. */
 const sessionMegabytes = 64;
@@ -108,6 +109,8 @@ class ConnectionServer implements HttpsServer {
   #authorities: ClientAuthorities;
   #named: NamedContexts;
   #stopping: Promise<void> | undefined;
+  /** No connection is accepted any more, and idle ones are closed. */
+  #isClosed = false;
 
   constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
     this.#deps = deps;
@@ -182,6 +185,7 @@ class ConnectionServer implements HttpsServer {
     if (sendRetryAfter) await this.#within(drainMs, this.#open.ended());
     // Closes idle HTTP/1.1 connections too; the others close as their answers end (see #onHttp1).
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#isClosed = true;
     for (const session of this.#sessions) session.close();
     await watchesEnded;
     for (const watch of this.#watches) watch.close();
@@ -230,6 +234,7 @@ class ConnectionServer implements HttpsServer {
         maxConcurrentStreams: this.#options.http2?.maxStreamsPerConnection ?? maxConcurrentStreams,
         maxHeaderListSize,
         initialWindowSize: 256 * 1024,
+        maxFrameSize: maxFrameBytes,
       },
       maxSendHeaderBlockLength: 256 * 1024,
       maxSessionMemory: sessionMegabytes,
@@ -278,7 +283,7 @@ class ConnectionServer implements HttpsServer {
     request.cbor = this.#options.cbor;
     response.on("close", () => {
       request.clientGone();
-      if (this.#stopping) this.#server.closeIdleConnections();
+      if (this.#isClosed) this.#server.closeIdleConnections();
     });
     if (this.#stopping) response.setHeader("Connection", "close");
     void this.#serve(request, new Http1Sink(response, this.#accepted(request)));

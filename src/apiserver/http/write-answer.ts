@@ -77,7 +77,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
     }
     case "bytes": {
       const headers = headersOf(answer, response.contentType, response.headers);
-      const body = head || response.status === 304 ? undefined : response.bytes;
+      const body = head || isWithoutBody(response.status) ? undefined : response.bytes;
       const compressible = isObjects(response.contentType) && !response.headers?.["Content-Encoding"];
       return sendWhole(sink, response.status, headers, { body, compressible, sizes: answer.counted?.sizes });
     }
@@ -103,6 +103,9 @@ function watchForm(encoding: Extract<ApiResponse, { kind: "watch" }>["encoding"]
   if (encoding === "protobuf") return { contentType: `${mediaTypes.protobuf};stream=watch`, frames: protobufWatchFrames };
   return { contentType: mediaTypes.json, frames: watchFrames };
 }
+
+/** No content, and not modified: nothing follows, and nothing is said of its length. */
+const isWithoutBody = (status: number): boolean => status === 204 || status === 304;
 
 /** Objects, in whatever encoding. */
 const isObjects = (contentType: string): boolean => Object.values(mediaTypes).some((type) => contentType.startsWith(type));

@@ -85,6 +85,7 @@ describe("browsers", () => {
         "strict-transport-security": "max-age=60; preload",
       },
     });
+    expect(asked.headers).not.toHaveProperty("content-length");
     const answered = await request(server, "/version", { headers: { origin: "https://ui.example.test" } });
     expect(answered).toMatchObject({ status: 200, headers: { "access-control-allow-origin": "https://ui.example.test" } });
     const stranger = await request(server, "/version", { headers: { origin: "https://ui.example.test.evil.test" } });
@@ -114,12 +115,15 @@ describe("HTTP/2", () => {
     expect(await request(server, "/version")).toMatchObject({ status: 200 });
   });
 
-  it("allows as many streams on a connection as the flag says", async () => {
-    const server = await start("--http2-max-streams-per-connection=7");
+  it.each([
+    ["0", 100],
+    ["7", 7],
+  ])("allows as many streams on a connection as the flag says: %s", async (given, expected) => {
+    const server = await start(`--http2-max-streams-per-connection=${given}`);
     const session = http2.connect(server.url, { ca: server.caPem });
     const settings = await new Promise<http2.Settings>((resolve) => session.once("remoteSettings", resolve));
     session.close();
-    expect(settings.maxConcurrentStreams).toBe(7);
+    expect(settings.maxConcurrentStreams).toBe(expected);
   });
 });
 
@@ -159,11 +163,16 @@ describe("the way it ends", () => {
 
   it("answers new requests with 429 while an open one ends, which is still answered", async () => {
     const server = await start("--shutdown-send-retry-after");
+    const agent = new https.Agent({ keepAlive: true });
+    await request(server, "/version", { agent });
     const { finish, answered } = await openRequest(server);
     const stopped = server.stop();
     const refused = await request(server, "/version");
     expect(refused).toMatchObject({ status: 429, headers: { "retry-after": "5" }, text: expect.stringContaining("shutting down") });
     expect(await request(server, "/livez")).toMatchObject({ status: 200 });
+    // Connections of others stay until they are told.
+    await expect.poll(() => Object.values(agent.freeSockets).flat().length).toBe(1);
+    expect(await request(server, "/version", { agent })).toMatchObject({ status: 429, headers: { connection: "close" } });
     finish();
     expect(await answered).toBe(422);
     await stopped;
