@@ -1,6 +1,17 @@
 // The flags that say who is believed to be whom, with upstream's names and defaults: client certificates, the front proxy,
 // service-account tokens, OpenID Connect, webhooks, anonymous requests.
-import { boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, list, oneOf, optionalText } from "../base/flags.ts";
+import {
+  allParts,
+  boolean,
+  durationMs,
+  FlagError,
+  type FlagType,
+  type FlagValues,
+  flag,
+  list,
+  oneOf,
+  optionalText,
+} from "../base/flags.ts";
 import type { RequestHeaderOptions } from "./authn/request-header.ts";
 
 export interface AuthenticationSettings {
@@ -58,7 +69,7 @@ export interface TokenWebhookSettings {
 const names: FlagType<readonly string[]> = {
   placeholder: "strings",
   parse(value, previous) {
-    const parts = value.split(",").map((part) => part.trim());
+    const parts = value === "" ? [] : value.split(",").map((part) => part.trim());
     if (parts.includes("")) throw new Error("expected names that are not empty");
     return [...(previous ?? []), ...parts];
   },
@@ -167,13 +178,14 @@ type Values = FlagValues<typeof authenticationFlags>;
 
 /** Checks what flags cannot check alone; throws FlagError. */
 export function authenticationOptions(values: Values): AuthenticationSettings {
-  const frontProxy = frontProxyOptions(values);
-  const oidc = oidcOptions(values);
-  const [certFile, keyFile] = [values["proxy-client-cert-file"], values["proxy-client-key-file"]];
-  if (!certFile !== !keyFile) throw new FlagError("--proxy-client-cert-file and --proxy-client-key-file: expected both or neither");
+  const { frontProxy, oidc, proxyClient, serviceAccounts } = allParts({
+    frontProxy: () => frontProxyOptions(values),
+    oidc: () => oidcOptions(values),
+    proxyClient: () => proxyClientOptions(values),
+    serviceAccounts: () => serviceAccountOptions(values),
+  });
   const [tokenAuthFile, clientCaFile] = [values["token-auth-file"], values["client-ca-file"]];
   const [configFile, anonymous] = [values["authentication-config"], values["anonymous-auth"]];
-  if (configFile && oidc) throw new FlagError("--authentication-config: expected no --oidc-* flags beside it");
   const webhookFile = values["authentication-token-webhook-config-file"];
   return {
     ...(tokenAuthFile ? { tokenAuthFile } : {}),
@@ -182,8 +194,8 @@ export function authenticationOptions(values: Values): AuthenticationSettings {
     bootstrapTokens: values["enable-bootstrap-token-auth"],
     apiAudiences: values["api-audiences"],
     ...(frontProxy ? { frontProxy } : {}),
-    ...(certFile && keyFile ? { proxyClient: { certFile, keyFile } } : {}),
-    serviceAccounts: serviceAccountOptions(values),
+    ...(proxyClient ? { proxyClient } : {}),
+    serviceAccounts,
     ...(configFile ? { configFile } : {}),
     ...(oidc ? { oidc } : {}),
     ...(webhookFile
@@ -196,6 +208,12 @@ export function authenticationOptions(values: Values): AuthenticationSettings {
         }
       : {}),
   };
+}
+
+function proxyClientOptions(values: Values): AuthenticationSettings["proxyClient"] {
+  const [certFile, keyFile] = [values["proxy-client-cert-file"], values["proxy-client-key-file"]];
+  if (!certFile !== !keyFile) throw new FlagError("--proxy-client-cert-file and --proxy-client-key-file: expected both or neither");
+  return certFile && keyFile ? { certFile, keyFile } : undefined;
 }
 
 function frontProxyOptions(values: Values): AuthenticationSettings["frontProxy"] {
@@ -236,6 +254,7 @@ function serviceAccountOptions(values: Values): ServiceAccountSettings {
 function oidcOptions(values: Values): OidcSettings | undefined {
   const given = Object.keys(oidcFlags).some((name) => values[name as keyof typeof oidcFlags] !== undefined);
   if (!given) return undefined;
+  if (values["authentication-config"]) throw new FlagError("--authentication-config: expected no --oidc-* flags beside it");
   const [issuerUrl, clientId, caFile] = [values["oidc-issuer-url"], values["oidc-client-id"], values["oidc-ca-file"]];
   if (!issuerUrl || !clientId) throw new FlagError("--oidc-issuer-url and --oidc-client-id: expected both when any --oidc-* flag is given");
   const signingAlgs = values["oidc-signing-algs"] ?? ["RS256"];

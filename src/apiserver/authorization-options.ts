@@ -1,5 +1,5 @@
 // The flags that say who decides what a user may do: modes by name, or a configuration file in their place.
-import { durationMs, FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText } from "../base/flags.ts";
+import { durationMs, FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText, refuse } from "../base/flags.ts";
 import { type AuthorizerType, authorizerTypes } from "./authz/authorization-config.ts";
 
 export interface AuthorizationSettings {
@@ -20,8 +20,9 @@ export interface AuthorizationWebhookSettings {
 
 const modes: FlagType<readonly AuthorizerType[] | undefined> = {
   placeholder: "strings",
-  parse(value, previous = []) {
-    const chosen = [...previous];
+  parse(value, previous) {
+    if (value === "") return previous;
+    const chosen = [...(previous ?? [])];
     for (const part of value.split(",")) {
       const mode = authorizerTypes.find((m) => m === part);
       if (mode === undefined) throw new Error(`expected some of ${authorizerTypes.join(", ")}`);
@@ -88,8 +89,10 @@ export function authorizationOptions(values: FlagValues<typeof authorizationFlag
     return { modes: [], configFile, ...(policyFile ? { policyFile } : {}) };
   }
   const chosen = given ?? ["Node", "RBAC"];
-  confirmPair(chosen.includes("ABAC"), policyFile, ["--authorization-policy-file", "ABAC"]);
-  confirmPair(chosen.includes("Webhook"), webhookFile, ["--authorization-webhook-config-file", "Webhook"]);
+  refuse(
+    ...pairProblems(chosen.includes("ABAC"), policyFile, ["--authorization-policy-file", "ABAC"]),
+    ...pairProblems(chosen.includes("Webhook"), webhookFile, ["--authorization-webhook-config-file", "Webhook"]),
+  );
   return {
     modes: chosen,
     ...(policyFile ? { policyFile } : {}),
@@ -106,7 +109,13 @@ export function authorizationOptions(values: FlagValues<typeof authorizationFlag
   };
 }
 
-function confirmPair(hasMode: boolean, file: string | undefined, [flagName, mode]: readonly [string, string]): void {
-  if (hasMode && !file) throw new FlagError(`--authorization-mode ${mode}: expected ${flagName}`);
-  if (!hasMode && file) throw new FlagError(`${flagName}: expected ${mode} in --authorization-mode`);
+function pairProblems(
+  hasMode: boolean,
+  file: string | undefined,
+  [flagName, mode]: readonly [string, string],
+): readonly (readonly [boolean, string])[] {
+  return [
+    [hasMode && !file, `--authorization-mode ${mode}: expected ${flagName}`],
+    [!hasMode && Boolean(file), `${flagName}: expected ${mode} in --authorization-mode`],
+  ];
 }

@@ -1,55 +1,108 @@
 // Flags of kube-apiserver that have nothing to set here, taken so that a manifest written for it starts this one: they tune
 // caches, etcd's client and logging. Where a value asks for something that is not there, it is refused.
-import { flag, flagsWithoutEffect } from "../base/flags.ts";
+import { parseQuantity } from "../api/meta/quantity.ts";
+import { boolean, durationMs, type FlagType, flag, flagsWithoutEffect, integer, periodMs } from "../base/flags.ts";
+
+const someTime: FlagType<number> = {
+  ...durationMs,
+  parse(value) {
+    const ms = durationMs.parse(value, undefined);
+    if (ms <= 0) throw new Error("expected a duration greater than zero");
+    return ms;
+  },
+};
+
+const quantity: FlagType<string> = {
+  placeholder: "quantity",
+  parse(value) {
+    parseQuantity(value);
+    return value;
+  },
+};
+
+/** Names of resources with the size of their cache: "secrets#100,deployments.apps#50". */
+const cacheSizes: FlagType<string> = {
+  placeholder: "strings",
+  parse(value) {
+    const wrong = value.split(",").find((size) => value !== "" && !/^[^#]+#\d+$/.test(size));
+    if (wrong !== undefined) throw new Error(`invalid value of watch cache size: ${wrong}`);
+    return value;
+  },
+};
+
+const metricName = "[a-zA-Z_:][a-zA-Z0-9_:]*";
+
+const metricNames: FlagType<string> = {
+  placeholder: "strings",
+  parse(value) {
+    if (value !== "" && !value.split(",").every((name) => new RegExp(`^${metricName}$`).test(name)))
+      throw new Error(`expected names of metrics (${metricName})`);
+    return value;
+  },
+};
+
+const metricLabels: FlagType<string> = {
+  placeholder: "stringToString",
+  parse(value) {
+    if (!new RegExp(`^${metricName},[a-zA-Z_][a-zA-Z0-9_]*=`).test(value)) throw new Error("expected metric,label=value,value");
+    return value;
+  },
+};
+
+const hiddenFor: FlagType<string> = {
+  placeholder: "string",
+  parse(value) {
+    if (value !== "" && value !== "1.35")
+      throw new Error("must be omitted or have the value '1.35'; only the previous minor version is allowed");
+    return value;
+  },
+};
 
 const withoutEffect = flagsWithoutEffect({
-  "allow-metric-labels": undefined,
+  "allow-metric-labels": metricLabels,
   "allow-metric-labels-manifest": undefined,
-  "apiserver-count": undefined,
+  "apiserver-count": integer(),
   "cert-dir": undefined,
   "contention-profiling": "true",
-  "coordinated-leadership-lease-duration": undefined,
-  "coordinated-leadership-renew-deadline": undefined,
-  "coordinated-leadership-retry-period": undefined,
-  "default-watch-cache-size": undefined,
-  "delete-collection-workers": undefined,
-  "disabled-metrics": undefined,
+  "coordinated-leadership-lease-duration": periodMs,
+  "coordinated-leadership-renew-deadline": periodMs,
+  "coordinated-leadership-retry-period": durationMs,
+  "default-watch-cache-size": integer(),
+  "delete-collection-workers": integer(),
+  "disabled-metrics": metricNames,
   "emulation-forward-compatible": "true",
   "enable-aggregator-routing": "true",
   "enable-garbage-collector": "true",
   "enable-logs-handler": "true",
-  "etcd-count-metric-poll-period": undefined,
-  "etcd-db-metric-poll-interval": undefined,
-  "etcd-healthcheck-timeout": undefined,
-  "etcd-readycheck-timeout": undefined,
+  "etcd-count-metric-poll-period": durationMs,
+  "etcd-db-metric-poll-interval": durationMs,
+  "etcd-healthcheck-timeout": durationMs,
+  "etcd-readycheck-timeout": durationMs,
   "external-hostname": undefined,
-  "kubelet-timeout": undefined,
-  "lease-reuse-duration-seconds": undefined,
-  "livez-grace-period": undefined,
-  "log-flush-frequency": undefined,
-  "log-json-info-buffer-size": undefined,
+  "kubelet-timeout": durationMs,
+  "lease-reuse-duration-seconds": integer(),
+  "livez-grace-period": periodMs,
+  "log-flush-frequency": someTime,
+  "log-json-info-buffer-size": quantity,
   "log-json-split-stream": "true",
-  "log-text-info-buffer-size": undefined,
+  "log-text-info-buffer-size": quantity,
   "log-text-split-stream": "true",
-  "max-connection-bytes-per-sec": undefined,
+  "max-connection-bytes-per-sec": integer(),
   "permit-address-sharing": "true",
   "permit-port-sharing": "true",
   "runtime-config-emulation-forward-compatible": "true",
   "send-retry-after-while-not-ready-once": "true",
-  "show-hidden-metrics-for-version": undefined,
-  "storage-initialization-timeout": undefined,
+  "show-hidden-metrics-for-version": hiddenFor,
+  "storage-initialization-timeout": periodMs,
   "watch-cache": "true",
-  "watch-cache-sizes": undefined,
+  "watch-cache-sizes": cacheSizes,
 });
 
 /** Taken with one value alone, as other values ask for what is not there. */
 const single = {
   "aggregator-reject-forwarding-redirect": ["true", "redirects of extension servers are never followed for clients"],
   "allow-privileged": ["true", "privileged containers are refused by PodSecurity, not by a flag"],
-  "default-not-ready-toleration-seconds": ["300", "DefaultTolerationSeconds has no other time"],
-  "default-unreachable-toleration-seconds": ["300", "DefaultTolerationSeconds has no other time"],
   "kubernetes-service-node-port": ["0", "the service kubernetes is a ClusterIP"],
-  "min-request-timeout": ["1800", "watches last 30 to 60 minutes"],
   "storage-backend": ["etcd3", "of etcd's interfaces only version 3 is spoken"],
   "storage-media-type": ["application/json", "objects are stored as JSON"],
 } as const satisfies Readonly<Record<string, readonly [value: string, why: string]>>;
@@ -61,8 +114,10 @@ const only = (name: keyof typeof single, bare?: "true") =>
       ...(bare === undefined ? {} : { bare }),
       parse(value: string): string {
         const [expected, why] = single[name];
-        if (value !== expected) throw new Error(`expected ${expected}: ${why}`);
-        return value;
+        // Of a switch every spelling, of what has a default also none.
+        const given = bare === undefined ? value || expected : String(boolean.parse(value, undefined));
+        if (given !== expected) throw new Error(`expected ${expected}: ${why}`);
+        return given;
       },
     },
     single[name][0],
@@ -73,10 +128,7 @@ export const compatibilityFlags = {
   ...withoutEffect,
   "aggregator-reject-forwarding-redirect": only("aggregator-reject-forwarding-redirect", "true"),
   "allow-privileged": only("allow-privileged", "true"),
-  "default-not-ready-toleration-seconds": only("default-not-ready-toleration-seconds"),
-  "default-unreachable-toleration-seconds": only("default-unreachable-toleration-seconds"),
   "kubernetes-service-node-port": only("kubernetes-service-node-port"),
-  "min-request-timeout": only("min-request-timeout"),
   "storage-backend": only("storage-backend"),
   "storage-media-type": only("storage-media-type"),
 };

@@ -1,6 +1,6 @@
 // The flags of how the server meets its clients beside certificates: browsers of other origins, HTTP/2, the way it ends, and
 // how it reaches kubelets. Names and defaults are upstream's.
-import { boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, integer, number, optionalText } from "../base/flags.ts";
+import { boolean, FlagError, type FlagType, type FlagValues, flag, integer, number, optionalText, periodMs } from "../base/flags.ts";
 import { compilePattern, type Pattern } from "../base/regex/pattern.ts";
 
 export interface EdgeSettings {
@@ -27,7 +27,7 @@ export interface ShutdownSettings {
   readonly delayMs: number;
   /** New requests get 429 while the others end, instead of a refused connection. */
   readonly sendRetryAfter: boolean;
-  /** How long watches are left open when other requests have ended. */
+  /** Over how long watches are ended. */
   readonly watchGraceMs: number;
 }
 
@@ -43,6 +43,7 @@ const addressTypes = ["Hostname", "InternalIP", "ExternalIP", "InternalDNS", "Ex
 const preferredTypes: FlagType<readonly string[]> = {
   placeholder: "types",
   parse(value) {
+    if (value === "") return [];
     const types = value.split(",").map((type) => type.trim());
     if (types.some((type) => !addressTypes.includes(type))) throw new Error(`expected some of ${addressTypes.join(", ")}`);
     return types;
@@ -52,7 +53,7 @@ const preferredTypes: FlagType<readonly string[]> = {
 const origins: FlagType<readonly Pattern[]> = {
   placeholder: "patterns",
   parse(value, previous) {
-    return [...(previous ?? []), ...value.split(",").map(originPattern)];
+    return [...(previous ?? []), ...(value === "" ? [] : value.split(",").map(originPattern))];
   },
 };
 
@@ -67,7 +68,7 @@ function originPattern(pattern: string): Pattern {
 const directives: FlagType<readonly string[]> = {
   placeholder: "strings",
   parse(value, previous) {
-    const given = value.split(",");
+    const given = value === "" ? [] : value.split(",");
     if (!given.every((d) => d === "includeSubDomains" || d === "preload" || /^max-age=[^=]*$/.test(d)))
       throw new Error("allowed values: max-age=expireTime, includeSubDomains, preload");
     return [...(previous ?? []), ...given];
@@ -78,15 +79,19 @@ export const edgeFlags = {
   "cors-allowed-origins": flag(origins, [], "regular expressions of origins whose pages may call the server from a browser"),
   "strict-transport-security-directives": flag(directives, [], "directives of the Strict-Transport-Security header; none without them"),
   "disable-http2-serving": flag(boolean, false, "speak HTTP/1.1 only"),
-  "http2-max-streams-per-connection": flag(integer({ min: 0 }), 0, "requests at a time on one HTTP/2 connection; 0 means 250"),
+  "http2-max-streams-per-connection": flag(integer({ min: 0 }), 0, "requests at a time on one HTTP/2 connection; 0 means 100"),
   "goaway-chance": flag(
     number({ min: 0, max: 0.02 }),
     0,
     "part of the HTTP/2 requests after which the client is asked to connect anew, behind a balancer to another server",
   ),
-  "shutdown-delay-duration": flag(durationMs, 0, "how long requests are served on while /readyz fails already"),
+  "shutdown-delay-duration": flag(periodMs, 0, "how long requests are served on while /readyz fails already"),
   "shutdown-send-retry-after": flag(boolean, false, "answer new requests with 429 while the others end"),
-  "shutdown-watch-termination-grace-period": flag(durationMs, 0, "how long watches stay open when other requests have ended"),
+  "shutdown-watch-termination-grace-period": flag(
+    periodMs,
+    0,
+    "over how long watches are ended, so that not all their clients go to other servers at once",
+  ),
   "kubelet-client-certificate": flag(optionalText, undefined, "client certificate shown to kubelets; default one of the cluster's own"),
   "kubelet-client-key": flag(optionalText, undefined, "key of that certificate"),
   "kubelet-certificate-authority": flag(optionalText, undefined, "authority of kubelets' serving certificates; default the cluster's own"),
@@ -101,8 +106,7 @@ export const edgeFlags = {
 /** Checks what flags cannot check alone; throws FlagError. */
 export function edgeOptions(values: FlagValues<typeof edgeFlags>): EdgeSettings {
   const [certificateFile, keyFile] = [values["kubelet-client-certificate"], values["kubelet-client-key"]];
-  if ((certificateFile === undefined) !== (keyFile === undefined))
-    throw new FlagError("--kubelet-client-certificate and --kubelet-client-key: expected both or neither");
+  if (!certificateFile !== !keyFile) throw new FlagError("--kubelet-client-certificate and --kubelet-client-key: expected both or neither");
   const authorityFile = values["kubelet-certificate-authority"];
   const types = values["kubelet-preferred-address-types"];
   const streams = values["http2-max-streams-per-connection"];
@@ -121,8 +125,8 @@ export function edgeOptions(values: FlagValues<typeof edgeFlags>): EdgeSettings 
     },
     ...(values["egress-selector-config-file"] ? { egressSelectorFile: values["egress-selector-config-file"] } : {}),
     kubelet: {
-      ...(certificateFile !== undefined && keyFile !== undefined ? { certificateFile, keyFile } : {}),
-      ...(authorityFile === undefined ? {} : { authorityFile }),
+      ...(certificateFile && keyFile ? { certificateFile, keyFile } : {}),
+      ...(authorityFile ? { authorityFile } : {}),
       ...(types.length > 0 ? { preferredAddressTypes: types } : {}),
     },
   };

@@ -28,13 +28,12 @@ export function etcdOptions(values: FlagValues<typeof etcdFlags>): EtcdSettings 
   const servers = values["etcd-servers"];
   if (servers.length === 0) return undefined;
   const [caFile, certFile, keyFile] = [values["etcd-cafile"], values["etcd-certfile"], values["etcd-keyfile"]];
-  if ((certFile === undefined) !== (keyFile === undefined))
-    throw new FlagError("--etcd-certfile and --etcd-keyfile: expected both or neither");
+  if (!certFile !== !keyFile) throw new FlagError("--etcd-certfile and --etcd-keyfile: expected both or neither");
   return {
     servers,
     prefix: `/${values["etcd-prefix"].replace(/^\/+|\/+$/g, "")}`,
     compactionIntervalMs: values["etcd-compaction-interval"],
-    ...(caFile === undefined ? {} : { caFile }),
-    ...(certFile === undefined || keyFile === undefined ? {} : { certFile, keyFile }),
+    ...(caFile ? { caFile } : {}),
+    ...(certFile && keyFile ? { certFile, keyFile } : {}),
   };
 }

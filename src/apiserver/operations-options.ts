@@ -1,6 +1,19 @@
 // The flags of the API server's operation, apart from what it serves: limits, audit, encryption at rest, shutdown, debugging.
 // Names and defaults are upstream's where nothing else is said.
-import { boolean, durationMs, FlagError, type FlagType, type FlagValues, flag, integer, oneOf, optionalText } from "../base/flags.ts";
+import {
+  allParts,
+  boolean,
+  durationMs,
+  FlagError,
+  type FlagType,
+  type FlagValues,
+  flag,
+  integer,
+  oneOf,
+  optionalText,
+  orDefault,
+  refuse,
+} from "../base/flags.ts";
 
 const decimal: FlagType<number> = {
   placeholder: "float",
@@ -44,7 +57,7 @@ type BatchFlags<K extends string> = {
 const auditFlags = {
   "audit-policy-file": flag(optionalText, undefined, "which requests are recorded, and how much of them; none without it"),
   "audit-log-path": flag(optionalText, undefined, 'file that events are written to, "-" for standard output'),
-  "audit-log-format": flag(oneOf("json", "legacy"), "json", "form of the lines"),
+  "audit-log-format": flag(orDefault(oneOf("json", "legacy"), "json"), "json", "form of the lines"),
   "audit-log-maxage": flag(count, 366, "days that old audit logs are kept; 0 for any number"),
   "audit-log-maxbackup": flag(count, 100, "old audit logs that are kept; 0 for any number"),
   "audit-log-maxsize": flag(count, 100, "megabytes after which the log is set aside; 0 means never"),
@@ -112,14 +125,10 @@ export interface OperationsSettings {
 }
 
 export function operationsSettings(values: FlagValues<typeof operationsFlags>): OperationsSettings {
-  const audit = auditSettings(values);
-  const path = values["encryption-provider-config"];
-  const automaticReload = values["encryption-provider-config-automatic-reload"];
-  if (automaticReload && !path)
-    throw new FlagError("--encryption-provider-config-automatic-reload: expected --encryption-provider-config too");
+  const { audit, encryption } = allParts({ audit: () => auditSettings(values), encryption: () => encryptionSettings(values) });
   return {
     ...(audit ? { audit } : {}),
-    ...(path ? { encryption: { path, automaticReload } } : {}),
+    ...(encryption ? { encryption } : {}),
     priorityAndFairness: values["enable-priority-and-fairness"],
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],
@@ -129,15 +138,27 @@ export function operationsSettings(values: FlagValues<typeof operationsFlags>): 
   };
 }
 
+function encryptionSettings(values: FlagValues<typeof operationsFlags>): OperationsSettings["encryption"] {
+  const path = values["encryption-provider-config"];
+  const automaticReload = values["encryption-provider-config-automatic-reload"];
+  if (automaticReload && !path)
+    throw new FlagError("--encryption-provider-config-automatic-reload: expected --encryption-provider-config too");
+  return path ? { path, automaticReload } : undefined;
+}
+
 function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSettings | undefined {
   const policyFile = values["audit-policy-file"];
   const path = values["audit-log-path"];
   const configFile = values["audit-webhook-config-file"];
+  const deliveries = allParts({
+    log: () => (path ? delivery(values, "log") : undefined),
+    webhook: () => (configFile ? delivery(values, "webhook") : undefined),
+  });
   // Upstream too records nothing without a policy, whatever the back ends, and reads the policy without any.
   if (!policyFile) return undefined;
   return {
     policyFile,
-    ...(path
+    ...(path && deliveries.log
       ? {
           log: {
             path,
@@ -146,12 +167,12 @@ function auditSettings(values: FlagValues<typeof operationsFlags>): AuditSetting
             maxBackups: values["audit-log-maxbackup"],
             maxMegabytes: values["audit-log-maxsize"],
             compress: values["audit-log-compress"],
-            ...delivery(values, "log"),
+            ...deliveries.log,
           },
         }
       : {}),
-    ...(configFile
-      ? { webhook: { configFile, initialBackoffMs: values["audit-webhook-initial-backoff"], ...delivery(values, "webhook") } }
+    ...(configFile && deliveries.webhook
+      ? { webhook: { configFile, initialBackoffMs: values["audit-webhook-initial-backoff"], ...deliveries.webhook } }
       : {}),
   };
 }
@@ -162,13 +183,17 @@ function delivery(values: FlagValues<typeof operationsFlags>, kind: "log" | "web
   const perSecond = values[`audit-${kind}-batch-throttle-qps`];
   const burst = values[`audit-${kind}-batch-throttle-burst`];
   const throttles = values[`audit-${kind}-batch-throttle-enable`];
-  if (throttles && (perSecond <= 0 || burst < 1))
-    throw new FlagError(`--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`);
   // Also where nothing is cut, as upstream checks them.
   const maxBatchBytes = values[`audit-${kind}-truncate-max-batch-size`];
   const maxEventBytes = values[`audit-${kind}-truncate-max-event-size`];
-  if (maxBatchBytes < maxEventBytes)
-    throw new FlagError(`--audit-${kind}-truncate-max-batch-size: expected at least the size of an event, ${maxEventBytes}`);
+  refuse(
+    [maxBatchSize > bufferSize, `--audit-${kind}-batch-max-size: expected at most the buffer's size, ${bufferSize}`],
+    [
+      throttles && (perSecond <= 0 || burst < 1),
+      `--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`,
+    ],
+    [maxBatchBytes < maxEventBytes, `--audit-${kind}-truncate-max-batch-size: expected at least the size of an event, ${maxEventBytes}`],
+  );
   return {
     mode: values[`audit-${kind}-mode`],
     bufferSize,

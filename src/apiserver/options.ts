@@ -3,8 +3,8 @@
 import { parseCIDR } from "../api/meta/ip.ts";
 import type { FeatureGates } from "../api/semantics/feature-gates.ts";
 import {
+  allParts,
   boolean,
-  durationMs,
   FlagError,
   type FlagType,
   type FlagValues,
@@ -14,10 +14,13 @@ import {
   list,
   oneOf,
   optionalText,
+  orDefault,
+  periodMs,
   text,
 } from "../base/flags.ts";
 import type { LogOptions } from "../base/log.ts";
 import { logFlags, logOptionsOf } from "../base/log-flags.ts";
+import type { DefaultTolerationSecondsOptions } from "./admission/default-toleration-seconds.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { compatibilityFlags } from "./compatibility-flags.ts";
@@ -56,6 +59,9 @@ export interface ApiServerSettings {
   /** Configures admission plugins. */
   readonly admissionControlConfigFile?: string;
   readonly requestTimeoutMs: number;
+  /** How long a watch lasts at least that does not say for how long; at most twice as long. */
+  readonly minWatchTimeoutMs: number;
+  readonly defaultTolerations: DefaultTolerationSecondsOptions;
   readonly operations: OperationsSettings;
   /** What machines need to join with a token: kube-public/cluster-info and kubeadm's roles. */
   readonly publishClusterInfo: boolean;
@@ -75,12 +81,21 @@ const address: FlagType<string> = {
   },
 };
 
+/** An address, or "" for none. */
+const optionalAddress: FlagType<string | undefined> = {
+  placeholder: address.placeholder,
+  parse: (value) => (value === "" ? undefined : address.parse(value, undefined)),
+};
+
 const cidr: FlagType<string> = {
   placeholder: "cidr",
   parse(value) {
     const ranges = value.split(",");
-    if (ranges.length > 2 || ranges.some((range) => parseCIDR(range) === undefined))
+    const parsed = ranges.map(parseCIDR).filter((range) => range !== undefined);
+    const families = new Set(parsed.map(({ network }) => network.length));
+    if (ranges.length > 2 || families.size < ranges.length)
       throw new Error('expected a range of addresses such as "10.96.0.0/16", or one of each family separated by a comma');
+    if (parsed.some(({ network, prefixLength }) => network.length * 8 - prefixLength < 3)) throw new Error("expected at least 8 addresses");
     return value;
   },
 };
@@ -88,14 +103,18 @@ const cidr: FlagType<string> = {
 const portRange: FlagType<PortRange> = {
   placeholder: "first-last",
   parse(value) {
-    const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(value) ?? [];
-    const range = { first: Number(first), last: Number(last) };
+    // Also from the first, and so many more ("30000+100"); alone it is the only one.
+    const [, first, sign, end = 0] = /^(\d{1,5})(?:([-+])(\d{1,5}))?$/.exec(value) ?? [];
+    const range = { first: Number(first), last: sign === "-" ? Number(end) : Number(first) + Number(end) };
     if (!(range.first >= 1 && range.first <= range.last && range.last <= 65535))
       throw new Error('expected a range of ports such as "30000-32767"');
     return range;
   },
   show: ({ first, last }) => `${first}-${last}`,
 };
+
+const defaultServiceRange = "10.96.0.0/16";
+const defaultNodePorts: PortRange = { first: 30000, last: 32767 };
 
 /** Default of every flag; what an embedding process starts from. */
 export const apiServerFlags = {
@@ -108,20 +127,27 @@ export const apiServerFlags = {
   "data-dir": flag(text, "coracle-data", "directory of certificates, keys and the store"),
   "bind-address": flag(address, "0.0.0.0", "address to listen on"),
   "secure-port": flag(integer({ min: 0, max: 65535 }), 6443, "port to serve HTTPS on; 0 takes any that is free"),
-  "advertise-address": flag<string | undefined>(
-    address as FlagType<string | undefined>,
-    undefined,
-    "address under which other machines reach this server",
-  ),
+  "advertise-address": flag(optionalAddress, undefined, "address under which other machines reach this server"),
   ...servingFlags,
   ...authenticationFlags,
-  "service-cluster-ip-range": flag(cidr, "10.96.0.0/16", "addresses of services"),
-  "service-node-port-range": flag(portRange, { first: 30000, last: 32767 }, "ports of services on every node"),
+  "service-cluster-ip-range": flag(orDefault(cidr, defaultServiceRange), defaultServiceRange, "addresses of services"),
+  "service-node-port-range": flag(orDefault(portRange, defaultNodePorts), defaultNodePorts, "ports of services on every node"),
   ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
   "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
-  "request-timeout": flag(durationMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  "default-not-ready-toleration-seconds": flag(
+    integer(),
+    300,
+    "how long pods that say nothing of it stay on a node that is not ready (DefaultTolerationSeconds)",
+  ),
+  "default-unreachable-toleration-seconds": flag(integer(), 300, "the same for a node that is unreachable"),
+  "request-timeout": flag(periodMs, 60_000, "how long a request may take that is no watch, log or exec"),
+  "min-request-timeout": flag(
+    integer({ min: 1 }),
+    1800,
+    "seconds that a watch lasts at least which does not say for how long; at most twice as many",
+  ),
   "publish-cluster-info": flag(
     boolean,
     true,
@@ -139,34 +165,47 @@ export const apiServerFlags = {
   ...logFlags,
 };
 
-/** Checks what flags cannot check alone; throws FlagError. */
+/** Of etcd where its servers are given. */
+function storageOf(values: FlagValues<typeof apiServerFlags>): Pick<ApiServerSettings, "storage" | "etcd"> {
+  const etcd = etcdOptions(values);
+  if (values.storage === "etcd" && !etcd) throw new FlagError("--storage etcd: expected --etcd-servers");
+  return etcd ? { storage: "etcd", etcd } : { storage: values.storage };
+}
+
+/** Checks what flags cannot check alone; throws a FlagError that has everything that was found. */
 export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): ApiServerSettings {
   const present = <K extends string>(key: K, value: string | undefined): { readonly [P in K]?: string } =>
     value === undefined || value === "" ? {} : ({ [key]: value } as { readonly [P in K]?: string });
-  const etcd = etcdOptions(values);
-  if (values.storage === "etcd" && !etcd) throw new FlagError("--storage etcd: expected --etcd-servers");
+  const { storage, ...parts } = allParts({
+    storage: () => storageOf(values),
+    serving: () => servingOptions(values),
+    edge: () => edgeOptions(values),
+    authentication: () => authenticationOptions(values),
+    authorization: () => authorizationOptions(values),
+    operations: () => operationsSettings(values),
+    log: () => logOptionsOf(values),
+  });
   return {
-    storage: etcd ? "etcd" : values.storage,
-    ...(etcd ? { etcd } : {}),
+    ...storage,
+    ...parts,
     dataDir: values["data-dir"],
     bindAddress: values["bind-address"],
     securePort: values["secure-port"],
     ...present("advertiseAddress", values["advertise-address"]),
-    serving: servingOptions(values),
-    edge: edgeOptions(values),
-    authentication: authenticationOptions(values),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],
-    authorization: authorizationOptions(values),
     enableAdmissionPlugins: values["enable-admission-plugins"],
     disableAdmissionPlugins: values["disable-admission-plugins"],
     ...present("admissionControlConfigFile", values["admission-control-config-file"]),
     requestTimeoutMs: values["request-timeout"],
-    operations: operationsSettings(values),
+    minWatchTimeoutMs: values["min-request-timeout"] * 1000,
+    defaultTolerations: {
+      notReadySeconds: values["default-not-ready-toleration-seconds"],
+      unreachableSeconds: values["default-unreachable-toleration-seconds"],
+    },
     publishClusterInfo: values["publish-cluster-info"],
     runtimeConfig: values["runtime-config"],
     featureGates: resolveApiServerGates(values["feature-gates"]),
-    log: logOptionsOf(values),
     flagTexts: flagTexts(apiServerFlags, values),
   };
 }

@@ -88,6 +88,8 @@ export interface RequestContext {
   readonly receivedAtMs: number;
   /** By whoever waits for seats or webhooks: how long; the time is not the server's own. */
   waitedMs?: number;
+  /** How long the request may take, where it has itself said so (?timeout=), in milliseconds. */
+  timeoutMs?: number;
   /** By whoever reads the body: its bytes as they were sent. */
   bodyBytes?: number;
   /** By whoever ends the request in the server's own defence: the status it is answered with. */

@@ -152,6 +152,7 @@ describe("createApiServer()", () => {
     for (const [path, problem] of [
       ["/api/v1/pods?timeout=soon", 'time: invalid duration "soon"'],
       ["/version?timeout=5", 'time: missing unit in duration "5"'],
+      ["/version?timeout=3000000h", 'time: invalid duration "3000000h"'],
       ["/version?timeout=1m5x", 'time: unknown unit "x" in duration "1m5x"'],
     ]) {
       const { status, body } = await setUp(ok).get(path ?? "");

@@ -101,6 +101,7 @@ class ServedRequest implements RequestContext {
   auditAnnotations?: Map<string, string>;
   auditBody?: { value: unknown; readonly whole: boolean };
   waitedMs?: number;
+  timeoutMs?: number;
   bodyBytes?: number;
   terminated?: number;
   removedRelease?: string;
@@ -159,6 +160,7 @@ function withDeadline(clock: Clock, limitMs: number): Stage {
     if (isLongRunning(info)) return next(context);
     const asked = request.query.size > 0 ? parseTimeout(request.query.get("timeout")) : undefined;
     const timeoutMs = asked === undefined ? limitMs : Math.min(asked, limitMs);
+    if (asked !== undefined) context.timeoutMs = timeoutMs;
     // Whoever asks in-process keeps a deadline himself.
     if (request.callerWaitsMs !== undefined && request.callerWaitsMs <= timeoutMs) return next(context);
     return new Promise((resolve, reject) => {
@@ -209,15 +211,15 @@ function parseTimeout(text: string | null): number | undefined {
 function durationProblem(text: string): string {
   const quoted = JSON.stringify(text);
   const [, number, unit = ""] = /^[-+]?(?:[\d.]+(?:ns|us|µs|μs|ms|s|m|h))*(\d+\.?\d*|\.\d+)([^\d.]*)/.exec(text) ?? [];
-  if (number === undefined) return `time: invalid duration ${quoted}`;
+  // Nothing is wrong but its size.
+  if (number === undefined || /^(?:ns|us|µs|μs|ms|s|m|h)$/.test(unit)) return `time: invalid duration ${quoted}`;
   if (unit === "") return `time: missing unit in duration ${quoted}`;
   return `time: unknown unit ${JSON.stringify(unit)} in duration ${quoted}`;
 }
 
-/** The client's own id, where it is one that fits a log line. */
+/** The client's own id, where it has one. */
 function auditIdOf(request: ApiRequest): string {
-  const given = request.headers["audit-id"];
-  return given !== undefined && given.length <= 64 ? given : randomUUID();
+  return request.headers["audit-id"] || randomUUID();
 }
 
 /** 404 for a group, version or path below them that is not served. */

@@ -1,6 +1,6 @@
 // The flags of the HTTPS port: certificates, also for other names, and how old TLS may be.
 import type { SecureVersion } from "node:tls";
-import { FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText } from "../base/flags.ts";
+import { FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText, orDefault } from "../base/flags.ts";
 import { cipherSuites, tls13Suites, tlsVersions } from "../base/tls-names.ts";
 
 export interface CertificateFiles {
@@ -18,7 +18,7 @@ export interface ServingSettings {
   readonly certificate?: CertificateFiles;
   readonly sni: readonly SniCertificateFiles[];
   readonly minTlsVersion: SecureVersion;
-  /** OpenSSL's names of cipher suites, joined by ":"; default Node's. */
+  /** OpenSSL's names of cipher suites, joined by ":"; default Go's. */
   readonly ciphers?: string;
 }
 
@@ -44,6 +44,7 @@ const sniCertificates: FlagType<readonly SniCertificateFiles[]> = {
 const suites: FlagType<readonly string[]> = {
   placeholder: "strings",
   parse(value, previous) {
+    if (value === "") return previous ?? [];
     const found = value.split(",").map((name) => {
       const suite = cipherSuites[name.trim()];
       if (suite === undefined) throw new Error(`expected some of ${Object.keys(cipherSuites).join(", ")}`);
@@ -58,21 +59,20 @@ export const servingFlags = {
   "tls-private-key-file": flag(optionalText, undefined, "key of the serving certificate"),
   "tls-sni-cert-key": flag(sniCertificates, [], "certificate and key for clients that ask for other names; may be repeated"),
   "tls-min-version": flag(
-    oneOf("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"),
+    orDefault(oneOf("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"), "VersionTLS12"),
     "VersionTLS12",
     "the oldest TLS version that is spoken",
   ),
-  "tls-cipher-suites": flag(suites, [], "cipher suites, by Go's names; default Node's"),
+  "tls-cipher-suites": flag(suites, [], "cipher suites, by Go's names; default Go's"),
 };
 
 /** Checks what flags cannot check alone; throws FlagError. */
 export function servingOptions(values: FlagValues<typeof servingFlags>): ServingSettings {
   const [certFile, keyFile] = [values["tls-cert-file"], values["tls-private-key-file"]];
-  if ((certFile === undefined) !== (keyFile === undefined))
-    throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
+  if (!certFile !== !keyFile) throw new FlagError("--tls-cert-file and --tls-private-key-file: expected both or neither");
   const chosen = [...new Set([...tls13Suites, ...values["tls-cipher-suites"]])];
   return {
-    ...(certFile !== undefined && keyFile !== undefined ? { certificate: { certFile, keyFile } } : {}),
+    ...(certFile && keyFile ? { certificate: { certFile, keyFile } } : {}),
     sni: values["tls-sni-cert-key"],
     minTlsVersion: tlsVersions[values["tls-min-version"]],
     ...(values["tls-cipher-suites"].length > 0 ? { ciphers: chosen.join(":") } : {}),

@@ -12,6 +12,9 @@ const unitMs: Readonly<Record<string, number>> = {
   h: 3_600_000,
 };
 
+/** Go counts nanoseconds in 64 bits: some 292 years. */
+const longestMs = 2 ** 63 / 1e6;
+
 /** Milliseconds of a Go duration ("1h2m3s", "1.5h", "-3ms"); undefined when the text is none. */
 export function parseDuration(text: string): number | undefined {
   const sign = text.startsWith("-") ? -1 : 1;
@@ -21,7 +24,7 @@ export function parseDuration(text: string): number | undefined {
   let total = 0;
   for (const [, amount, unit = ""] of rest.matchAll(/(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g))
     total += Number(amount) * (unitMs[unit] ?? 0);
-  return sign * total;
+  return total <= longestMs ? sign * total : undefined;
 }
 
 /** A duration as Go writes it: 90000 is "1m30s", 1500 is "1.5s", 0.5 is "500µs". */

@@ -1,5 +1,22 @@
 import { describe, expect, it } from "vitest";
-import { boolean, describeFlags, durationMs, FlagError, flag, integer, list, oneOf, optionalText, parseFlags, text } from "./flags.ts";
+import {
+  allParts,
+  boolean,
+  describeFlags,
+  durationMs,
+  FlagError,
+  flag,
+  flagsWithoutEffect,
+  integer,
+  list,
+  oneOf,
+  optionalText,
+  orDefault,
+  parseFlags,
+  periodMs,
+  refuse,
+  text,
+} from "./flags.ts";
 
 const flags = {
   storage: flag(oneOf("memory", "lmdb"), "lmdb", "where objects are kept"),
@@ -12,6 +29,22 @@ const flags = {
   v: flag(integer(), 0, "verbosity", "v"),
 };
 const parse = (...args: string[]) => parseFlags(flags, args);
+
+describe("allParts()", () => {
+  it("gives what all parts make", () => {
+    expect(allParts({ a: () => 1, b: () => "x" })).toEqual({ a: 1, b: "x" });
+  });
+
+  it("throws the problems of all parts at once, in their order", () => {
+    const parts = {
+      first: () => refuse([true, "--a: wrong"], [false, "--b: wrong"], [true, "--c: wrong"]),
+      second: () => 1,
+      third: () => refuse([true, "--d: wrong"]),
+    };
+    expect(() => allParts(parts)).toThrow(new FlagError("--a: wrong", "--c: wrong", "--d: wrong"));
+    expect(() => allParts(parts)).toThrow("[--a: wrong, --c: wrong, --d: wrong]");
+  });
+});
 
 describe("parseFlags()", () => {
   it("gives defaults for what is not said", () => {
@@ -64,6 +97,37 @@ describe("parseFlags()", () => {
     [["--timeout=5"], 'invalid argument "5" for --timeout: expected a duration such as "30s" or "1h15m"'],
   ])("refuses %j", (args, message) => {
     expect(() => parse(...args)).toThrow(new FlagError(message));
+  });
+
+  it.each([
+    ["0x1F", 31],
+    ["-0b11", -3],
+    ["0o17", 15],
+    ["017", 15],
+    ["1_000", 1000],
+    ["0x_ff", 255],
+    ["+5", 5],
+  ])("reads the whole number %s as Go does", (given, expected) => {
+    expect(parse(`-v=${given}`).values.v).toBe(expected);
+  });
+
+  it.each(["", "x", "08", "1__0", "_1", "1_", "0x", "0b2", "1.0", " 1", "--1"])("takes %j for no whole number", (given) => {
+    expect(() => parse(`-v=${given}`)).toThrow("expected a whole number");
+  });
+
+  it("checks what flags without effect are given, and keeps it as it was written", () => {
+    const ignored = flagsWithoutEffect({ workers: integer(), period: durationMs, collect: "true", directory: undefined });
+    const given = parseFlags(ignored, ["--workers=0x10", "--period", "1m", "--collect", "--directory=/x"]).values;
+    expect(given).toEqual({ workers: "0x10", period: "1m", collect: "true", directory: "/x" });
+    expect(() => parseFlags(ignored, ["--workers=many"])).toThrow('invalid argument "many" for --workers: expected a whole number');
+    expect(() => parseFlags(ignored, ["--collect=yes"])).toThrow("expected true or false");
+    expect(() => parseFlags(ignored, ["--period=1"])).toThrow("expected a duration");
+  });
+
+  it("refuses periods below zero, and takes an empty value for none where that is said", () => {
+    const own = { wait: flag(periodMs, 0, "wait"), form: flag(orDefault(oneOf("a", "b"), "a"), "a", "form") };
+    expect(() => parseFlags(own, ["--wait=-1s"])).toThrow("expected a duration that is not negative");
+    expect(parseFlags(own, ["--form=b", "--form="]).values.form).toBe("a");
   });
 
   it("stops at --help and lists the flags with their defaults", () => {

@@ -4,12 +4,39 @@
 
 import { formatDuration, parseDuration } from "./duration.ts";
 
-/** A flag that was given wrongly; printed as one line with a hint at --help. */
+/** What was given wrongly; printed as one line with a hint at --help. */
 export class FlagError extends Error {
-  constructor(message: string) {
-    super(message);
+  /** One or several, each of which names its flag. */
+  readonly problems: readonly string[];
+
+  constructor(...problems: readonly string[]) {
+    super(problems.length === 1 ? problems[0] : `[${problems.join(", ")}]`);
     this.name = "FlagError";
+    this.problems = problems;
   }
+}
+
+/** The results of all parts; where some throw FlagErrors, one that has the problems of all, in the order of the parts. */
+export function allParts<T extends Readonly<Record<string, unknown>>>(parts: { readonly [K in keyof T]: () => T[K] }): T {
+  const problems: string[] = [];
+  const results = Object.entries<() => unknown>(parts).map(([name, part]) => {
+    try {
+      return [name, part()];
+    } catch (error) {
+      if (!(error instanceof FlagError)) throw error;
+      problems.push(...error.problems);
+      return [name, undefined];
+    }
+  });
+  if (problems.length > 0) throw new FlagError(...problems);
+  // Object.fromEntries loses the names, which the type gives back.
+  return Object.fromEntries(results) as T;
+}
+
+/** Throws one FlagError with every problem whose condition holds. */
+export function refuse(...checks: readonly (readonly [isWrong: boolean, problem: string])[]): void {
+  const problems = checks.filter(([isWrong]) => isWrong).map(([, problem]) => problem);
+  if (problems.length > 0) throw new FlagError(...problems);
 }
 
 export interface FlagType<T> {
@@ -63,6 +90,20 @@ export const boolean: FlagType<boolean> = {
   },
 };
 
+/** As Go reads whole numbers: also 0x1f, 0o17, 017, 0b11 and 1_000. NaN for what is none. */
+function wholeNumber(text: string): number {
+  const [, sign, digits = ""] = /^([+-]?)(\d+|0[xX]_?[\da-fA-F]+|0[oO]_?[0-7]+|0[bB]_?[01]+)$/.exec(withoutSeparators(text)) ?? [];
+  const plain = /^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits;
+  const number = plain === "" || /^0\d/.test(plain) ? Number.NaN : Number(plain);
+  return sign === "-" ? -number : number;
+}
+
+/** Underscores stand between digits, or after the prefix of a base. */
+function withoutSeparators(text: string): string {
+  if (!text.includes("_")) return text;
+  return /^[+-]?(0[xXoObB]_?)?[\da-fA-F]+(_[\da-fA-F]+)*$/.test(text) ? text.replaceAll("_", "") : "";
+}
+
 /** A whole number within bounds. */
 export function integer(bounds: { readonly min?: number; readonly max?: number } = {}): FlagType<number> {
   const { min = Number.MIN_SAFE_INTEGER, max = Number.MAX_SAFE_INTEGER } = bounds;
@@ -70,7 +111,7 @@ export function integer(bounds: { readonly min?: number; readonly max?: number }
   return {
     placeholder: "int",
     parse(value) {
-      const number = /^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN;
+      const number = wholeNumber(value);
       if (Number.isNaN(number) || number < min || number > max) throw new Error(`expected a whole number${range}`);
       return number;
     },
@@ -102,6 +143,11 @@ export function oneOf<const T extends string>(...choices: readonly T[]): FlagTyp
   };
 }
 
+/** A type whose flag given as "" is as if it were not given. */
+export function orDefault<T>(type: FlagType<T>, value: T): FlagType<T> {
+  return { ...type, parse: (given, previous) => (given === "" ? value : type.parse(given, previous)) };
+}
+
 /** A comma list; the flag may be repeated, and the lists are joined. */
 export const list: FlagType<readonly string[]> = {
   placeholder: "strings",
@@ -123,6 +169,16 @@ export const durationMs: FlagType<number> = {
     return ms;
   },
   show: (ms) => (ms === undefined ? "" : formatDuration(ms)),
+};
+
+/** A duration that is not negative. */
+export const periodMs: FlagType<number> = {
+  ...durationMs,
+  parse(value, previous) {
+    const ms = durationMs.parse(value, previous);
+    if (ms < 0) throw new Error("expected a duration that is not negative");
+    return ms;
+  },
 };
 
 export function parseFlags<F extends Flags>(flags: F, args: readonly string[]): ParsedFlags<F> {
@@ -188,16 +244,24 @@ function nameOf(arg: string, flags: Flags, shorthands: ReadonlyMap<string, strin
   return { name, shown: `-${letter}`, inline: rest === "" ? undefined : rest.startsWith("=") ? rest.slice(1) : rest };
 }
 
-/**
- * Flags that are taken for the sake of manifests written for upstream and have nothing to set here. `table`: names, with the
- * value of the flag without one where it may stand alone.
- */
+/** What a flag without effect may be: "true" for a switch, a type that says so, undefined for any text. */
+export type IgnoredValue = "true" | FlagType<unknown> | undefined;
+
+/** Flags that are taken for the sake of manifests written for upstream and have nothing to set here. */
 export function flagsWithoutEffect<const Name extends string>(
-  table: Readonly<Record<Name, "true" | undefined>>,
+  table: Readonly<Record<Name, IgnoredValue>>,
 ): Readonly<Record<Name, Flag<string | undefined>>> {
-  const entries = Object.entries<"true" | undefined>(table).map(([name, bare]) => {
-    const type = { placeholder: bare ? "" : "string", parse: (value: string) => value, ...(bare ? { bare } : {}) };
-    return [name, flag<string | undefined>(type, undefined, "without effect here")];
+  const entries = Object.entries<IgnoredValue>(table).map(([name, value]) => {
+    const checked: FlagType<unknown> = value === "true" ? boolean : (value ?? text);
+    const type: FlagType<string | undefined> = {
+      placeholder: checked.placeholder,
+      ...(checked.bare === undefined ? {} : { bare: checked.bare }),
+      parse(given) {
+        checked.parse(given, undefined);
+        return given;
+      },
+    };
+    return [name, flag(type, undefined, "without effect here")];
   });
   // Object.fromEntries loses the names, which the type gives back.
   return Object.fromEntries(entries) as Readonly<Record<Name, Flag<string | undefined>>>;

@@ -10,17 +10,20 @@ export interface HealthSlis {
 
 export function createHealthSlis(): HealthSlis {
   const registry = new MetricsRegistry();
-  const last = registry.gauge("kubernetes_healthcheck", "[STABLE] Result of the last run of a health check: 1 or 0.", ["name", "type"]);
-  const total = registry.counter("kubernetes_healthchecks_total", "[STABLE] Runs of health checks by their result.", [
+  const last = registry.gauge("kubernetes_healthcheck", "[STABLE] This metric records the result of a single healthcheck.", [
     "name",
     "type",
+  ]);
+  const total = registry.counter("kubernetes_healthchecks_total", "[STABLE] This metric records the results of all healthcheck.", [
+    "name",
     "status",
+    "type",
   ]);
   return {
     registry,
     observe(name, type, isOk) {
       last.series(name, type).set(isOk ? 1 : 0);
-      total.series(name, type, isOk ? "success" : "error").add();
+      total.series(name, isOk ? "success" : "error", type).add();
     },
   };
 }

@@ -23,7 +23,7 @@ export const vmoduleFlag = flag(modules, [], "verbosity of parts of the log whos
 export const logFlags = {
   "logging-format": formatFlag,
   vmodule: vmoduleFlag,
-  v: flag(integer({ min: 0, max: 10 }), 0, "verbosity of the log", "v"),
+  v: flag(integer({ min: 0 }), 0, "verbosity of the log", "v"),
 };
 
 /** Throws FlagError where they do not go together. */

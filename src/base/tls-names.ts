@@ -31,6 +31,21 @@ export const cipherSuites: Readonly<Record<string, string>> = {
 
 export const tls13Suites: readonly string[] = Object.keys(cipherSuites).filter((name) => cipherSuites[name] === name);
 
+/** What Go's servers speak where nothing is chosen: with TLS 1.2 nothing without forward secrecy, as OpenSSL's list has it too. */
+export const defaultCiphers: string = [
+  ...tls13Suites,
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "ECDHE-ECDSA-AES128-SHA",
+  "ECDHE-RSA-AES128-SHA",
+  "ECDHE-ECDSA-AES256-SHA",
+  "ECDHE-RSA-AES256-SHA",
+].join(":");
+
 /** Groups by the numbers of Go's CurveID, which are TLS's own. Those that this OpenSSL lacks are left to it to refuse. */
 export const curves: Readonly<Record<number, string>> = {
   23: "P-256",

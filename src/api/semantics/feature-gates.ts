@@ -109,7 +109,10 @@ function ofLevel(gate: Gate, given: GateValues): boolean | undefined {
   return name === undefined ? undefined : given[name];
 }
 
-/** --feature-gates of a component whose gates cannot be turned, or only these: "A=true,B=false", repeatable. */
+/**
+ * --feature-gates of a component whose gates cannot be turned, or only these: "A=true,B=false", repeatable. Where upstream's
+ * can be told of several components, names may begin with "kube:".
+ */
 export function featureGatesFlag(support: GateSupport): FlagType<GateValues> {
   return {
     placeholder: "mapStringBool",
@@ -118,13 +121,22 @@ export function featureGatesFlag(support: GateSupport): FlagType<GateValues> {
         text
           .split(",")
           .filter((pair) => pair.trim() !== "")
-          .map((pair) => parsePair(pair.trim())),
+          .map((pair) => parsePair(ownPair(pair.trim(), support.component))),
       );
       const all = { ...previous, ...values };
       resolveFeatureGates(all, support);
       return all;
     },
   };
+}
+
+const withComponents: ReadonlySet<GatedComponent> = new Set(["apiserver", "controllers", "scheduler"]);
+
+function ownPair(pair: string, component: GatedComponent): string {
+  const [, name, rest = ""] = /^([^:=]*):(.*)$/.exec(pair) ?? [];
+  if (name === undefined || !withComponents.has(component)) return pair;
+  if (name !== "kube") throw new Error(`component not registered: ${name}`);
+  return rest;
 }
 
 function parsePair(pair: string): readonly [string, boolean] {

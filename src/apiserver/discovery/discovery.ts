@@ -141,7 +141,7 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       if (!path.startsWith("/api")) return undefined;
       if (Object.hasOwn(handlers, path)) return handlers[path];
       const [, prefix, first = "", second, ...rest] = path.split("/");
-      if (rest.length > 0) return undefined;
+      if (rest.length > 0 || (prefix === "apis" && first === "")) return undefined;
       if (prefix === "api" && second === undefined) return versionHandler("", first);
       if (prefix !== "apis") return undefined;
       return second === undefined ? groupHandler(first) : versionHandler(first, second);
@@ -150,7 +150,8 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
 }
 
 function objectOf({ object, bytes }: EncodedDocument): Extract<ApiResponse, { kind: "object" }> {
-  return { kind: "object", status: 200, object, encoded: () => ({ head: "", tail: bytes }) };
+  // Without its line end, which every answer gets.
+  return { kind: "object", status: 200, object, encoded: () => ({ head: "", tail: bytes.subarray(0, -1) }) };
 }
 
 /** Clients keep the document and ask with its ETag whether it still holds. */

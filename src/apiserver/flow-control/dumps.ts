@@ -1,5 +1,5 @@
 // /debug/api_priority_and_fairness/dump_{priority_levels,queues,requests}: the state of the queues as upstream's columns of text.
-import { formatTime } from "../../base/clock.ts";
+import { formatDuration } from "../../base/duration.ts";
 import { type EndpointSource, fixedEndpoints, getOnly } from "../http/endpoints.ts";
 import { plainText } from "../http/plain-text.ts";
 import type { Handler } from "../request.ts";
@@ -19,7 +19,7 @@ export function flowControlDumps(controller: FlowController): EndpointSource {
     [`${path}/dump_priority_levels`]: dump(levelColumns, levelRows),
     [`${path}/dump_queues`]: dump(queueColumns, queueRows),
     [`${path}/dump_requests`]: (context) => {
-      const details = context.request.query.get("includeRequestDetails") === "1";
+      const details = (context.request.query.get("includeRequestDetails") ?? "") !== "";
       const columns = details ? [...requestColumns, ...detailColumns] : requestColumns;
       return dump(columns, (level) => requestRows(level, details))(context);
     },
@@ -62,15 +62,22 @@ const requestColumns: Row = [
 ];
 const detailColumns: Row = ["UserName", "Verb", "APIPath", "Namespace", "Name", "APIVersion", "Resource", "SubResource"];
 
+/** The time at which what still waits has started, as Go writes one that is not set. */
+const notYet = "0001-01-01T00:00:00Z";
+
+/** RFC 3339 with as many digits of the second as there are. */
+const preciseTime = (ms: number): string => new Date(ms).toISOString().replace(/\.?0+Z$/, "Z");
+
 function requestRows({ name, queues }: FlowLevel, details: boolean): Row[] {
   return queues.queues.flatMap((queue) =>
     queue.waiting.map(({ arrival, arrivedAtMs }, index) => {
       const { schema, distinguisher, work, context } = arrival;
       const { info, user } = context;
-      const detail = [user.name, info.verb, info.path, info.namespace, info.name, info.apiVersion, info.resource, info.subresource];
+      const version = info.apiGroup === "" ? info.apiVersion : `${info.apiGroup}/${info.apiVersion}`;
+      const detail = [user.name, info.verb, info.path, info.namespace, info.name, version, info.resource, info.subresource];
       return [
-        ...[name, schema, String(queue.index), String(index), distinguisher, formatTime(arrivedAtMs)],
-        ...[String(work.seats), String(work.finalSeats), `${work.additionalMs}ms`, ""],
+        ...[name, schema, String(queue.index), String(index), distinguisher, preciseTime(arrivedAtMs)],
+        ...[String(work.seats), String(work.finalSeats), formatDuration(work.additionalMs), notYet],
         ...(details ? detail : []),
       ];
     }),

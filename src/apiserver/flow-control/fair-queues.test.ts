@@ -45,6 +45,23 @@ describe("FairQueues", () => {
     expect(queues.isIdle).toBe(true);
   });
 
+  it("keeps everything waiting where there are no seats, until there are", async () => {
+    const { clock, serve, queues } = level(0, { queueLengthLimit: 2, queues: 1, handSize: 1 });
+    const ends = Promise.all([serve("a", 100), serve("a", 100, single, { maxWaitMs: 1000 }), serve("a", 100)]);
+    await clock.advance(1000);
+    expect([queues.executing, queues.waiting, queues.counts.timedOut]).toEqual([0, 1, 1]);
+    queues.setLimit(1);
+    await clock.advance(100);
+    expect(await ends).toEqual([1100, "time-out", "queue-full"]);
+  });
+
+  it("serves one request at a time where there are neither seats nor queues", async () => {
+    const { clock, serve } = level(0, { queues: 0, handSize: 0 });
+    const ends = Promise.all([serve("a", 100), serve("a", 100)]);
+    await clock.advance(100);
+    expect(await ends).toEqual([100, "concurrency-limit"]);
+  });
+
   it("serves no more than the limit at a time, and the others after them", async () => {
     const { clock, serve, queues } = level(2);
     const ends = Promise.all([serve("a", 100), serve("a", 100), serve("a", 100), serve("a", 100)]);

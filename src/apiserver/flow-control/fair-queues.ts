@@ -162,7 +162,7 @@ export class FairQueues<A extends Arrival = Arrival> {
     this.#syncTime();
     const { queues, queueLengthLimit } = this.#settings;
     const queue = queues === 0 ? undefined : this.#choose(arrival.flow);
-    const begins = this.#waiting === 0 && this.#fits(seatsOf(arrival.work));
+    const begins = this.#waiting === 0 && this.#fits(seatsOf(arrival.work)) && (!queue || this.#limit > 0);
     if (!begins && !queue) return this.#refuse("concurrency-limit");
     if (!begins && queue && queue.waiting.length >= queueLengthLimit) return this.#refuse("queue-full");
     if (queue && isIdle(queue)) {
@@ -287,7 +287,8 @@ export class FairQueues<A extends Arrival = Arrival> {
     while (this.#waiting > 0) {
       const queue = this.#next();
       const [entry] = queue.waiting;
-      if (!entry || !this.#fits(seatsOf(entry.arrival.work))) return;
+      // Without seats, what may wait waits, where a level without queues serves one request at a time.
+      if (!entry || this.#limit === 0 || !this.#fits(seatsOf(entry.arrival.work))) return;
       queue.waiting.shift();
       this.#left(queue, seatsOf(entry.arrival.work));
       this.#lastServed = queue.index;

@@ -92,6 +92,19 @@ describe("flowControlStage()", () => {
     expect(metrics.text()).toContain(`apiserver_flowcontrol_current_inqueue_requests{${labels}} 0`);
   });
 
+  it("lets a request wait for a quarter of the time that it has itself asked for", async () => {
+    const { ask, clock } = cluster;
+    const last = contextOf("jane", "GET", get);
+    last.timeoutMs = 8000;
+    const answers = [ask(contextOf("jane", "GET", get), 5000), ask(contextOf("jane", "GET", get), 5000), ask(last)];
+    await clock.advance(1999);
+    expect([...cluster.controller.levels].reduce((sum, { queues }) => sum + queues.waiting, 0)).toBe(1);
+    await clock.advance(1);
+    expect(statusOf((await answers[2]) as ApiResponse)).toBe(429);
+    await clock.advance(3000);
+    await Promise.all(answers);
+  });
+
   it("refuses what has waited for its time", async () => {
     const { ask, clock } = cluster;
     const answers = [1, 2, 3].map(() => ask(contextOf("jane", "GET", get), 5000));
@@ -133,7 +146,7 @@ describe("flowControlStage()", () => {
     };
     expect(await dump("dump_priority_levels")).toMatch(/^mine, +1, +false, +false, +1, +2, +2, +0, +0, +0$/m);
     expect(await dump("dump_requests?includeRequestDetails=1")).toMatch(
-      /^mine, +jane, +\d, +0, +jane, .*jane, +get, +\/api\/v1\/namespaces\/n\/pods\/p, /m,
+      /^mine, +jane, +\d, +0, +jane, +2026-01-01T00:00:00Z, +1, +0, +0s, +0001-01-01T00:00:00Z, +jane, +get, +\/api\/v1\/namespaces\/n\/pods\/p, /m,
     );
     expect((await dump("dump_queues")).split("\n").filter((line) => line.startsWith("mine,"))).toHaveLength(4);
     await clock.advance(300);

@@ -20,9 +20,11 @@ export interface FlowControlDeps {
 }
 
 export interface FlowControlOptions {
-  /** How long a request may wait. Default 15 s, a quarter of the default --request-timeout. */
+  /** How long a request may wait that asks for no time limit. Default 15 s, a quarter of the default --request-timeout. */
   readonly maxWaitMs?: number;
 }
+
+const longestWaitMs = 60_000;
 
 export function flowControlStage(deps: FlowControlDeps, { maxWaitMs = 15_000 }: FlowControlOptions = {}): Stage {
   const { controller, load } = deps;
@@ -31,7 +33,9 @@ export function flowControlStage(deps: FlowControlDeps, { maxWaitMs = 15_000 }: 
     const flow = controller.flowOf(context);
     const { level, schemaUid } = flow;
     if (schemaUid !== "" && level.uid !== "") context.flow = { schemaUid, levelUid: level.uid };
-    const arrival = new RequestArrival(context, flow, estimateWork(context, load, level.maxSeats, flow.series.watchers), maxWaitMs);
+    const waitMs = context.timeoutMs === undefined ? maxWaitMs : context.timeoutMs / 4;
+    const work = estimateWork(context, load, level.maxSeats, flow.series.watchers);
+    const arrival = new RequestArrival(context, flow, work, Math.min(waitMs, longestWaitMs));
     return seated(arrival, deps, next);
   };
 }
@@ -105,7 +109,7 @@ async function seated(arrival: RequestArrival, { clock, inFlight, observeWait }:
   } catch (error) {
     if (!(error instanceof SeatsRefused)) throw error;
     flow.series.refused(error.reason, (clock.monotonic() - arrivedMs) / 1000);
-    return tooManyRequests;
+    return comeBackIn(flow.level.retryAfter.refused(Math.floor(clock.now() / 1000)));
   } finally {
     arrival.endWait();
   }
@@ -129,9 +133,8 @@ async function seated(arrival: RequestArrival, { clock, inFlight, observeWait }:
   }
 }
 
-const refusal = plainText(429, "Too many requests, please try again later.\n");
-/** Also the answer of the limits that hold without priority and fairness. */
-export const tooManyRequests: ApiResponse = {
-  ...(refusal as Extract<ApiResponse, { kind: "bytes" }>),
-  headers: { "X-Content-Type-Options": "nosniff", "Retry-After": "1" },
-};
+const comeBackIn = (seconds: number): ApiResponse =>
+  plainText(429, "Too many requests, please try again later.\n", { "Retry-After": String(seconds) });
+
+/** The answer of the limits that hold without priority and fairness. */
+export const tooManyRequests: ApiResponse = comeBackIn(1);

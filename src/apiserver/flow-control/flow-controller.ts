@@ -13,6 +13,7 @@ import { mandatoryFlowSchemas, mandatoryPriorityLevels } from "./default-configu
 import { type Arrival, FairQueues } from "./fair-queues.ts";
 import { createFlowMetrics, type FlowMetrics, type FlowSeries } from "./flow-metrics.ts";
 import { inMatchingOrder, matchFlowSchema } from "./match-flow-schema.ts";
+import { RetryAfter } from "./retry-after.ts";
 
 /** A request at its level, as the queues keep it and the dumps show it. */
 export interface FlowArrival extends Arrival {
@@ -41,6 +42,8 @@ export interface FlowLevel {
   /** Its object is gone; it lives until its last request ends. */
   quiescing: boolean;
   readonly queues: FairQueues<FlowArrival>;
+  /** When those it refuses are told to come back. */
+  readonly retryAfter: RetryAfter;
   bounds: SeatBounds;
   currentLimit: number;
   target: number;
@@ -180,7 +183,7 @@ export class FlowController implements Running {
     if (!level) {
       const queues = new FairQueues<FlowArrival>(this.#deps.clock);
       const fresh = { uid: "", exempt: false, quiescing: false, bounds: noSeats, currentLimit: 0, target: 0, maxSeats: 1 };
-      level = { name, ...fresh, queues, flows: new Map() };
+      level = { name, ...fresh, queues, retryAfter: new RetryAfter(), flows: new Map() };
       this.#levels.set(name, level);
     }
     return level;

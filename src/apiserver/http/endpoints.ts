@@ -20,17 +20,17 @@ export function fixedEndpoints(handlers: Readonly<Record<string, Handler>>): End
 }
 
 /** Paths that upstream's router knows without a trailing slash alone. */
-const exactPaths = /^\/(?:healthz|livez|readyz|metrics|openapi)(?:\/|$)/;
+const exactPaths = /^\/(?:healthz|livez|readyz|metrics|openapi|statusz|flagz)(?:\/|$)/;
 
 export function createEndpoints(sources: readonly EndpointSource[]): Handler {
   return (context) => {
     const { path } = context.info;
-    const wanted = path.length > 1 && path.endsWith("/") && !exactPaths.test(path) ? path.slice(0, -1) : path;
+    const wanted = wantedPath(path);
     for (const source of sources) {
       const handler = source.find(wanted);
       if (handler) return handler(context);
     }
-    if (wanted !== "/") return Promise.resolve(pageNotFound);
+    if (wanted !== "/" && path !== "/index.html") return Promise.resolve(pageNotFound);
     const paths = [...new Set(sources.flatMap((source) => source.paths()))].sort();
     return Promise.resolve({
       kind: "bytes",
@@ -39,6 +39,12 @@ export function createEndpoints(sources: readonly EndpointSource[]): Handler {
       bytes: Buffer.from(JSON.stringify({ paths }, undefined, 2)),
     });
   };
+}
+
+/** A path without the slashes at its end, where the router takes none of them for a part. */
+function wantedPath(path: string): string {
+  if (!path.endsWith("/") || exactPaths.test(path)) return path;
+  return path.replace(/(?<=[^/])\/+$/, "");
 }
 
 /** A handler for GET alone; other methods get the router's 405. */

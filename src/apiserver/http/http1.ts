@@ -4,6 +4,7 @@ import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
 import { headerText } from "./header-text.ts";
 import { LazyAbort } from "./lazy-abort.ts";
+import { parseQuery } from "./parse-query.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, clientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
 
@@ -48,7 +49,7 @@ export abstract class ReceivedRequest implements ApiRequest {
     this.method = method;
     this.path = mark < 0 ? target.slice(start) : target.slice(start, mark);
     this.uri = target;
-    this.query = mark < 0 ? noQuery : new URLSearchParams(target.slice(mark + 1));
+    this.query = mark < 0 ? noQuery : parseQuery(target.slice(mark + 1));
     this.headers = headers;
     this.remoteAddress = facts.remoteAddress;
     const { clientCertificate, frontProxyCertificate, hasUnknownCertificate } = facts;
@@ -77,16 +78,23 @@ export abstract class ReceivedRequest implements ApiRequest {
 /** Queries are only read. */
 const noQuery = new URLSearchParams();
 
+export interface Http1RequestOptions {
+  readonly upgrade?: UpgradeHandle;
+  /** Where the client waits to be told before it sends the body. */
+  readonly sendContinue?: (() => void) | undefined;
+}
+
 export class Http1Request extends ReceivedRequest {
   readonly body: RequestBody;
   readonly #message: IncomingMessage;
 
-  constructor(message: IncomingMessage, facts: ConnectionFacts, upgrade?: UpgradeHandle) {
+  constructor(message: IncomingMessage, facts: ConnectionFacts, { upgrade, sendContinue }: Http1RequestOptions = {}) {
     const { method = "GET" } = message;
     // Node gives arrays for set-cookie only, which is no header of requests.
     const headers = message.headers as Readonly<Record<string, string | undefined>>;
     super({ method, target: message.url ?? "/", headers, upgrade }, facts);
-    this.body = requestBody(message, method, headers["content-length"], headers["transfer-encoding"] !== undefined);
+    const chunked = headers["transfer-encoding"] !== undefined;
+    this.body = requestBody(message, { method, declaredBytes: headers["content-length"], chunked, sendContinue });
     this.#message = message;
   }
 

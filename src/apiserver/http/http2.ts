@@ -18,16 +18,24 @@ export class Http2Request extends ReceivedRequest {
   readonly #rawHeaders: readonly string[];
 
   constructor(stream: ServerHttp2Stream, head: Http2Head, facts: ConnectionFacts) {
+    const { endStream } = head;
     const headers = head.headers as Readonly<Record<string, string | undefined>>;
     const method = headers[":method"] ?? "GET";
     super({ method, target: headers[":path"] ?? "/", headers }, facts);
-    this.body = head.endStream ? { kind: "none" } : requestBody(stream, method, headers["content-length"], true);
+    const sendContinue = headers.expect === "100-continue" ? () => continueStream(stream) : undefined;
+    this.body = endStream
+      ? { kind: "none" }
+      : requestBody(stream, { method, declaredBytes: headers["content-length"], chunked: true, sendContinue });
     this.#rawHeaders = head.rawHeaders;
   }
 
   headerLines(name: string): readonly string[] {
     return linesOf(this.#rawHeaders, name.toLowerCase());
   }
+}
+
+function continueStream(stream: ServerHttp2Stream): void {
+  if (!stream.headersSent && !stream.destroyed) stream.additionalHeaders({ ":status": 100 });
 }
 
 function linesOf(rawHeaders: readonly string[], name: string): string[] {

@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
-import { realClock } from "../../base/clock.ts";
+import { type Clock, realClock, VirtualClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/log.ts";
 import { certificatePem, generateKey, issueCertificate, type KeyedCertificate, privateKeyPem } from "../../base/x509/certificate.ts";
 import { AuthorityBundle } from "../authn/client-authorities.ts";
@@ -43,7 +43,11 @@ afterEach(async () => {
   for (const r of running.splice(0)) await r.stop();
 });
 
-async function serve(answer: Answerer, options: Partial<HttpsServerOptions> = {}, warnings: string[] = []): Promise<HttpsServer> {
+async function serve(
+  answer: Answerer,
+  { clock = realClock, ...options }: Partial<HttpsServerOptions> & { readonly clock?: Clock } = {},
+  warnings: string[] = [],
+): Promise<HttpsServer> {
   const api: ApiServer = {
     async handle(request) {
       const info = parseRequestInfo(request.method, request.path, request.query);
@@ -53,7 +57,7 @@ async function serve(answer: Answerer, options: Partial<HttpsServerOptions> = {}
   };
   const { cert, key } = pem(serverCertificate);
   const server = await startHttpsServer(
-    { api, clock: realClock, logger: silentLogger },
+    { api, clock, logger: silentLogger },
     {
       tls: { certificate: { certPem: cert, keyPem: key }, authorities: { client: new AuthorityBundle(ca) } },
       host: "127.0.0.1",
@@ -250,7 +254,7 @@ describe("HTTPS server", () => {
       const object = { kind: "ConfigMap", data: { text } };
       const encoded = { head: '{"kind":"ConfigMap",', tail: Buffer.from(JSON.stringify({ data: object.data }).slice(1)) };
       const server = await serve(() => ({ kind: "object", status: 200, object, encoded: () => encoded }));
-      const bytes = Buffer.from(JSON.stringify(object));
+      const bytes = Buffer.from(`${JSON.stringify(object)}\n`);
       const replies = [await request1(server), await request2(await session(server), { ":path": "/" })];
       for (const reply of replies) {
         expect(reply.body.equals(bytes)).toBe(true);
@@ -513,5 +517,165 @@ describe("HTTPS server", () => {
       socket.on("error", reject);
     });
     expect(subject).toBe("second");
+  });
+});
+
+/** Sends bytes, more when something has come, and resolves with all that was answered. */
+function converse(server: HttpsServer, first: string, then?: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca });
+    let got = "";
+    socket.on("data", (chunk: Buffer) => {
+      if (got === "" && then !== undefined) socket.write(then);
+      got += chunk.toString();
+    });
+    socket.on("close", () => resolve(got));
+    socket.on("error", reject);
+    socket.write(first);
+  });
+}
+
+describe("what is no ordinary request", () => {
+  const posted = "POST /api/v1/namespaces HTTP/1.1\r\nHost: h\r\nConnection: close\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+  const text = (words: string, status = 200): ApiResponse => ({
+    kind: "bytes",
+    status,
+    contentType: "text/plain",
+    bytes: Buffer.from(words),
+  });
+
+  it("asks for a body that waits to be asked for when it is read", async () => {
+    const server = await serve(async ({ body }) => text(body.kind === "bytes" ? Buffer.from(await body.read(10)).toString() : "none"));
+    const got = await converse(server, posted, "hello");
+    expect(got).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/);
+    expect(got).toMatch(/\r\n\r\nhello$/);
+  });
+
+  it.each([
+    ["who asks is not known", (): ApiResponse => text("who?", 401)],
+    [
+      "it is too large",
+      async ({ body }: ApiRequest): Promise<ApiResponse> => text(body.kind === "bytes" ? await refused(body.read(4)) : "none", 413),
+    ],
+  ])("does not ask for it where %s, and closes the connection", async (_why, answer) => {
+    const server = await serve(answer);
+    const got = await converse(server, posted.replace("Connection: close\r\n", ""));
+    expect(got).toMatch(/^HTTP\/1\.1 4\d\d .*\r\n/);
+    expect(got).toContain("\r\nConnection: close\r\n");
+  });
+
+  const refused = (read: Promise<unknown>): Promise<string> =>
+    read.then(
+      () => "read",
+      (error: unknown) => String(error),
+    );
+
+  it.each([
+    ["GET /version HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", "400 Bad Request"],
+    [`GET /version HTTP/1.1\r\nHost: h\r\nX: ${"a".repeat(2_000)}\r\n\r\n`, "431 Request Header Fields Too Large"],
+  ])("says in Go's words that %.40j is none", async (sent, expected) => {
+    const server = await serve(() => text("served"), { maxHeaderBytes: 1_000 });
+    const head = "Content-Type: text/plain; charset=utf-8\r\nConnection: close";
+    expect(await converse(server, sent)).toBe(`HTTP/1.1 ${expected}\r\n${head}\r\n\r\n${expected}`);
+  });
+
+  it("takes request heads of up to a mebibyte", async () => {
+    const server = await serve(({ headers }) => text(String(headers["x-large"]?.length)));
+    const { body } = await request1(server, { headers: { "x-large": "a".repeat(1024 * 1024) } });
+    expect(body.toString()).toBe("1048576");
+  });
+});
+
+describe("stopping", () => {
+  /** Nothing ever comes by it; it ends when it is closed. */
+  function quietWatch(onClose: () => unknown) {
+    let close: () => void = () => undefined;
+    const closed = new Promise<void>((resolve) => {
+      close = () => {
+        onClose();
+        resolve();
+      };
+    });
+    return {
+      // biome-ignore lint/correctness/useYield: it ends without an event.
+      batches: (async function* (): AsyncGenerator<readonly WatchStreamEvent[]> {
+        await closed;
+      })(),
+      close,
+    };
+  }
+
+  it("ends watches over the time there is for them, many at a time", async () => {
+    const clock = new VirtualClock();
+    let open = 0;
+    const ended = new Set<number>();
+    const answer = (): ApiResponse => {
+      const watch = open++;
+      return { kind: "watch", stream: quietWatch(() => ended.add(watch)), encoding: "json" };
+    };
+    const http2 = { enabled: true, goawayChance: 0, maxStreamsPerConnection: 250 };
+    const server = await serve(answer, { clock, watchGraceMs: 2000, drainMs: 10_000, http2 });
+    const client = await session(server);
+    const replies = Array.from({ length: 230 }, () => request2(client, { ":path": "/api/v1/pods?watch=1" }));
+    await expect.poll(() => open).toBe(230);
+    const stopped = server.stop();
+    await Promise.all(replies.slice(0, 200));
+    expect(ended.size).toBe(200);
+    await clock.advance(1000);
+    await Promise.all(replies);
+    await stopped;
+  });
+
+  it("waits for requests as long as it may, for what is long-running five seconds", async () => {
+    const clock = new VirtualClock();
+    const isOpen = new Set<string>();
+    const answer = async ({ path, signal }: ApiRequest): Promise<ApiResponse> => {
+      isOpen.add(path);
+      if (path.endsWith("/slow")) await clock.sleep(20_000);
+      const chunks = (async function* (): AsyncGenerator<Uint8Array> {
+        yield Buffer.from("x");
+        if (path.endsWith("/log")) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      })();
+      return { kind: "stream", status: 200, contentType: "text/plain", chunks };
+    };
+    const server = await serve(answer, { clock, drainMs: 60_000 });
+    const slow = request1(server, { path: "/api/v1/slow" });
+    const log = request1(server, { path: "/api/v1/namespaces/n/pods/p/log" });
+    log.catch(() => undefined);
+    await expect.poll(() => isOpen.size).toBe(2);
+    let hasStopped = false;
+    const stopped = server.stop().then(() => {
+      hasStopped = true;
+    });
+    await clock.advance(19_999);
+    expect(hasStopped).toBe(false);
+    await clock.advance(1);
+    expect((await slow).body.toString()).toBe("x");
+    await expect.poll(() => clock.advance(5000).then(() => hasStopped)).toBe(true);
+    await expect(log).rejects.toThrow();
+    await stopped;
+  });
+});
+
+describe("cipher suites", () => {
+  const handshake = (server: HttpsServer, ciphers: string): Promise<string> =>
+    new Promise((resolve) => {
+      const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca, maxVersion: "TLSv1.2", ciphers: `${ciphers}:@SECLEVEL=0` });
+      socket.once("secureConnect", () => {
+        resolve(socket.getCipher().name);
+        socket.destroy();
+      });
+      socket.once("error", () => resolve("refused"));
+    });
+
+  it.each([
+    ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+    ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-CHACHA20-POLY1305"],
+    ["ECDHE-ECDSA-AES256-SHA", "ECDHE-ECDSA-AES256-SHA"],
+    ["ECDHE-ECDSA-AES128-SHA256", "refused"],
+    ["ECDHE-ECDSA-AES256-CCM", "refused"],
+  ])("are by default those of Go: %s is %s", async (offered, expected) => {
+    const server = await serve(() => ({ kind: "object", status: 200, object: {} }));
+    expect(await handshake(server, offered)).toBe(expected);
   });
 });

@@ -12,6 +12,7 @@ import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
+import { defaultCiphers } from "../../base/tls-names.ts";
 import type { ClientAuthorities } from "../authn/client-authorities.ts";
 import type { Http2Settings } from "../edge-options.ts";
 import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
@@ -19,6 +20,7 @@ import type { Answer, ApiServer } from "../server.ts";
 import { type ConnectionFacts, Http1Request, Http1Sink } from "./http1.ts";
 import { type Http2Head, Http2Request, Http2Sink } from "./http2.ts";
 import { OpenRequests } from "./open-requests.ts";
+import { isLongRunning } from "./request-info.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
 import { WatchPace } from "./watch-pace.ts";
 import { isWebSocketUpgrade, serveWatchWebSocket } from "./watch-websocket.ts";
@@ -36,23 +38,23 @@ export interface HttpsServerOptions {
   readonly tls: TlsMaterial;
   /** The oldest TLS version spoken. Default TLSv1.2. */
   readonly minTlsVersion?: SecureVersion;
-  /** OpenSSL's names of the cipher suites, joined by ":". Default Node's. */
+  /** OpenSSL's names of the cipher suites, joined by ":". Default Go's. */
   readonly ciphers?: string;
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
-  /** How long open requests may take to end when the server stops. Default 5 s. */
+  /** How long open requests may take to end when the server stops; what is long-running has no more than 5 s. Default 5 s. */
   readonly drainMs?: number;
   /** While open requests end, answer new ones with 429 instead of refusing their connections. Default false. */
   readonly sendRetryAfter?: boolean;
-  /** How long watches stay open when the other requests have ended. Default 0: they end at once. */
+  /** Over how long watches are ended when the server stops, so that not all their clients go elsewhere at once. Default 0. */
   readonly watchGraceMs?: number;
   readonly http2?: Http2Settings;
   /** Whether large answers are compressed for clients that accept it. Default true. */
   readonly compress?: boolean;
   /** CBOR, where the server speaks it. Default: it does not. */
   readonly cbor?: CborCodec | undefined;
-  /** The largest request head accepted. Default 256 KiB. */
+  /** The largest request head accepted. Default 1 MiB and 4 KiB, as upstream. */
   readonly maxHeaderBytes?: number;
   /** How long a client may take for the TLS handshake, and again to send a request's head. Default 32 s, as upstream. */
   readonly headersTimeoutMs?: number;
@@ -64,9 +66,15 @@ export interface HttpsServer extends Running {
   setTls(tls: TlsMaterial): void;
 }
 
+const defaultMaxHeaderBytes = 1024 * 1024 + 4096;
 const defaultDrainMs = 5000;
+/** How long what is left of connections may take to end. */
+const closingMs = 5000;
+/** Watches that are ended in a second, however long there is for them. */
+const minEndedPerSecond = 200;
 const idleConnectionMs = 90_000;
-const maxConcurrentStreams = 250;
+const maxConcurrentStreams = 100;
+const maxFrameBytes = 256 * 1024;
 const connectionWindowBytes = 4 * 1024 * 1024;
 /** What may wait in a session: a chunk of a list for each stream. With more, Node refuses the client's next requests. */
 const sessionMegabytes = 64;
@@ -96,17 +104,19 @@ class ConnectionServer implements HttpsServer {
   readonly #facts = new WeakMap<Duplex, ConnectionFacts>();
   /** Open streams of each HTTP/2 session. */
   readonly #streams = new WeakMap<ServerHttp2Session, number>();
-  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers?: string };
+  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers: string };
   readonly #chains = new PresentedChains();
   #authorities: ClientAuthorities;
   #named: NamedContexts;
   #stopping: Promise<void> | undefined;
+  /** No connection is accepted any more, and idle ones are closed. */
+  #isClosed = false;
 
   constructor(deps: HttpsServerDeps, options: HttpsServerOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#writing = { logger: deps.logger, pace: new WatchPace(deps.clock) };
-    this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ...(options.ciphers ? { ciphers: options.ciphers } : {}) };
+    this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ciphers: options.ciphers ?? defaultCiphers };
     this.#authorities = options.tls.authorities ?? {};
     this.#named = new NamedContexts(options.tls, this.#limits);
     const headersTimeout = options.headersTimeoutMs ?? 32_000;
@@ -117,7 +127,7 @@ class ConnectionServer implements HttpsServer {
       SNICallback: (name, choose) => choose(null, this.#named.find(name)),
       requestCert: true,
       rejectUnauthorized: false,
-      maxHeaderSize: options.maxHeaderBytes ?? 256 * 1024,
+      maxHeaderSize: options.maxHeaderBytes ?? defaultMaxHeaderBytes,
       handshakeTimeout: headersTimeout,
       headersTimeout,
       // A body may take as long as the request itself; the deadline stage ends it.
@@ -128,6 +138,8 @@ class ConnectionServer implements HttpsServer {
     });
     this.#splitByProtocol(options);
     this.#server.on("request", (message, response) => this.#onHttp1(message, response));
+    this.#server.on("checkContinue", (message, response) => this.#onHttp1(message, response, awaitingBody(response)));
+    this.#server.on("clientError", refuseConnection);
     this.#server.on("upgrade", (message, socket, head) => this.#onUpgrade(message, socket, head));
     this.#server.on("tlsClientError", (error) => {
       deps.onHandshakeError?.();
@@ -161,7 +173,7 @@ class ConnectionServer implements HttpsServer {
     });
   }
 
-  /** Waits for open requests up to the limit and ends watches, then closes what is left. */
+  /** Ends watches and waits for open requests up to the limit, then closes what is left. */
   stop(): Promise<void> {
     this.#stopping ??= this.#drain();
     return this.#stopping;
@@ -169,16 +181,28 @@ class ConnectionServer implements HttpsServer {
 
   async #drain(): Promise<void> {
     const { drainMs = defaultDrainMs, watchGraceMs = 0, sendRetryAfter = false } = this.#options;
+    const watchesEnded = watchGraceMs > 0 ? this.#endWatches(watchGraceMs) : undefined;
     if (sendRetryAfter) await this.#within(drainMs, this.#open.ended());
     // Closes idle HTTP/1.1 connections too; the others close as their answers end (see #onHttp1).
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    if (watchGraceMs > 0) await this.#within(watchGraceMs, closed);
-    for (const watch of this.#watches) watch.close();
+    this.#isClosed = true;
     for (const session of this.#sessions) session.close();
-    await this.#within(drainMs, closed);
+    await watchesEnded;
+    for (const watch of this.#watches) watch.close();
+    await this.#within(drainMs, this.#open.ended());
+    await this.#within(Math.min(drainMs, closingMs), closed);
     for (const session of this.#sessions) session.destroy();
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  async #endWatches(graceMs: number): Promise<void> {
+    const watches = [...this.#watches];
+    const perSecond = Math.max(minEndedPerSecond, Math.ceil(watches.length / (graceMs / 1000)));
+    for (let from = 0; from < watches.length; from += perSecond) {
+      if (from > 0) await this.#deps.clock.sleep(1000);
+      for (const watch of watches.slice(from, from + perSecond)) watch.close();
+    }
   }
 
   #isTimeToGo(): boolean {
@@ -199,7 +223,7 @@ class ConnectionServer implements HttpsServer {
     this.#server.removeAllListeners("secureConnection");
     this.#server.on("secureConnection", (socket: TLSSocket) => {
       this.#facts.set(socket, new PeerFacts(socket, this.#chains, () => this.#authorities));
-      if (socket.alpnProtocol === "h2") this.#onHttp2Session(socket, options.maxHeaderBytes ?? 256 * 1024);
+      if (socket.alpnProtocol === "h2") this.#onHttp2Session(socket, options.maxHeaderBytes ?? defaultMaxHeaderBytes);
       else for (const serve of serveHttp1) serve.call(this.#server, socket);
     });
   }
@@ -210,6 +234,7 @@ class ConnectionServer implements HttpsServer {
         maxConcurrentStreams: this.#options.http2?.maxStreamsPerConnection ?? maxConcurrentStreams,
         maxHeaderListSize,
         initialWindowSize: 256 * 1024,
+        maxFrameSize: maxFrameBytes,
       },
       maxSendHeaderBlockLength: 256 * 1024,
       maxSessionMemory: sessionMegabytes,
@@ -247,19 +272,18 @@ class ConnectionServer implements HttpsServer {
       this.#streams.set(session, (this.#streams.get(session) ?? 1) - 1);
       request.clientGone();
     });
-    if (request.headers.expect === "100-continue") stream.additionalHeaders({ ":status": 100 });
     const headers = { ":method": head.headers[":method"], "accept-encoding": this.#accepted(request) };
     void this.#serve(request, new Http2Sink(stream, headers));
     // Open streams go on; the client connects anew for the next one.
     if (this.#isTimeToGo()) session.close();
   }
 
-  #onHttp1(message: IncomingMessage, response: ServerResponse): void {
-    const request = new Http1Request(message, this.#facts.get(message.socket) ?? noFacts);
+  #onHttp1(message: IncomingMessage, response: ServerResponse, sendContinue?: () => void): void {
+    const request = new Http1Request(message, this.#facts.get(message.socket) ?? noFacts, { sendContinue });
     request.cbor = this.#options.cbor;
     response.on("close", () => {
       request.clientGone();
-      if (this.#stopping) this.#server.closeIdleConnections();
+      if (this.#isClosed) this.#server.closeIdleConnections();
     });
     if (this.#stopping) response.setHeader("Connection", "close");
     void this.#serve(request, new Http1Sink(response, this.#accepted(request)));
@@ -270,7 +294,7 @@ class ConnectionServer implements HttpsServer {
       return sink.send(429, { ...shuttingDown.headers }, shuttingDown.body);
     const ended = this.#open.begin();
     const answer = await this.#deps.api.handle(request);
-    if (answer.response.kind === "watch") ended();
+    if (isLongRunning(answer.context.info)) ended();
     const release = this.#own(answer);
     try {
       await writeAnswer(answer, sink, this.#writing);
@@ -285,13 +309,13 @@ class ConnectionServer implements HttpsServer {
     if (response.kind !== "watch") return () => undefined;
     const { stream } = response;
     this.#watches.add(stream);
-    if (this.#stopping && !this.#options.watchGraceMs) stream.close();
+    if (this.#stopping) stream.close();
     return () => this.#watches.delete(stream);
   }
 
   #onUpgrade(message: IncomingMessage, socket: Duplex, head: Buffer): void {
     const upgrade: UpgradeHandle = { socket, head, rawHeaders: message.rawHeaders };
-    const request = new Http1Request(message, this.#facts.get(socket) ?? noFacts, upgrade);
+    const request = new Http1Request(message, this.#facts.get(socket) ?? noFacts, { upgrade });
     socket.once("close", () => request.clientGone());
     socket.on("error", (error) => this.#deps.logger.info("Upgraded connection failed", { path: request.path, error }, 4));
     void this.#serveUpgrade(message, request, upgrade);
@@ -327,6 +351,33 @@ class ConnectionServer implements HttpsServer {
     response.once("finish", () => message.socket.end());
     await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#writing);
   }
+}
+
+/** For a client that waits before it sends a body: one that is answered without it may not use the connection again. */
+function awaitingBody(response: ServerResponse): () => void {
+  response.setHeader("Connection", "close");
+  return () => {
+    if (response.headersSent) return;
+    response.removeHeader("Connection");
+    response.writeContinue();
+  };
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};
+
+/** Of the parser's errors all others. */
+const refusalOf = (code: string): string | undefined => refusals[code] ?? (code.startsWith("HPE_") ? "400 Bad Request" : undefined);
+
+/** What is no request is answered as Go's server does, and ends the connection; a failed handshake ends it without a word. */
+function refuseConnection({ code = "" }: NodeJS.ErrnoException, socket: Duplex): void {
+  // Node's own mark of the answer that is being written, which nothing may be put into.
+  const { _httpMessage: current } = socket as Duplex & { readonly _httpMessage?: ServerResponse };
+  const text = refusalOf(code);
+  if (text === undefined || !socket.writable || current?.headersSent) return void socket.destroy();
+  socket.end(`HTTP/1.1 ${text}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n${text}`);
 }
 
 /** What a client is told while the server stops; it may find another server. */

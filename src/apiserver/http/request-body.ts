@@ -5,28 +5,42 @@ import type { RequestBody } from "../request.ts";
 
 const noBody: RequestBody = { kind: "none" };
 
-/** The body of a message of either HTTP version. `declaredBytes`: its Content-Length, where it has one. */
-export function requestBody(stream: Readable, method: string, declaredBytes: string | undefined, chunked: boolean): RequestBody {
+export interface BodyFacts {
+  readonly method: string;
+  /** Content-Length, where there is one. */
+  readonly declaredBytes: string | undefined;
+  /** Whether a body may follow without one. */
+  readonly chunked: boolean;
+  /** Where the client waits to be told that its body is wanted (Expect: 100-continue): called when it is read. */
+  readonly sendContinue?: (() => void) | undefined;
+}
+
+/** The body of a message of either HTTP version. */
+export function requestBody(stream: Readable, { method, declaredBytes, chunked, sendContinue }: BodyFacts): RequestBody {
   if (declaredBytes === "0" || (declaredBytes === undefined && !chunked) || method === "GET" || method === "HEAD") return noBody;
   const declared = declaredBytes === undefined ? 0 : Number(declaredBytes);
-  return new ReadableBody(stream, declared);
+  return new ReadableBody(stream, declared, sendContinue);
 }
 
 class ReadableBody {
   readonly kind = "bytes";
   readonly #stream: Readable;
   readonly #declared: number;
+  readonly #sendContinue: (() => void) | undefined;
 
-  constructor(stream: Readable, declared: number) {
+  constructor(stream: Readable, declared: number, sendContinue: (() => void) | undefined) {
     this.#stream = stream;
     this.#declared = declared;
+    this.#sendContinue = sendContinue;
   }
 
   read(limitBytes: number): Promise<Uint8Array> {
+    if (this.#declared <= limitBytes) this.#sendContinue?.();
     return readAll(this.#stream, this.#declared, limitBytes);
   }
 
   stream(): Readable {
+    this.#sendContinue?.();
     return this.#stream;
   }
 }

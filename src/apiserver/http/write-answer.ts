@@ -65,7 +65,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
       const headers = headersOf(answer, message ? mediaTypes.protobuf : mediaTypes.json, response.headers);
       const encoded = message === undefined && !pretty ? response.encoded?.() : undefined;
       if (encoded && !head && encoded.tail.length <= maxTextBytes) {
-        answer.counted?.sizes?.observe(encoded.head.length + encoded.tail.length);
+        answer.counted?.sizes?.observe(encoded.head.length + encoded.tail.length + 1);
         return sendText(sink, response.status, headers, encoded);
       }
       const bytes = message ?? (encoded ? joined(encoded) : encodeJson(response.object, pretty));
@@ -77,7 +77,7 @@ function write(answer: Answer, sink: Sink, pace: WatchPace): Promise<void> | und
     }
     case "bytes": {
       const headers = headersOf(answer, response.contentType, response.headers);
-      const body = head || response.status === 304 ? undefined : response.bytes;
+      const body = head || isWithoutBody(response.status) ? undefined : response.bytes;
       const compressible = isObjects(response.contentType) && !response.headers?.["Content-Encoding"];
       return sendWhole(sink, response.status, headers, { body, compressible, sizes: answer.counted?.sizes });
     }
@@ -103,6 +103,9 @@ function watchForm(encoding: Extract<ApiResponse, { kind: "watch" }>["encoding"]
   if (encoding === "protobuf") return { contentType: `${mediaTypes.protobuf};stream=watch`, frames: protobufWatchFrames };
   return { contentType: mediaTypes.json, frames: watchFrames };
 }
+
+/** No content, and not modified: nothing follows, and nothing is said of its length. */
+const isWithoutBody = (status: number): boolean => status === 204 || status === 304;
 
 /** Objects, in whatever encoding. */
 const isObjects = (contentType: string): boolean => Object.values(mediaTypes).some((type) => contentType.startsWith(type));
@@ -151,13 +154,15 @@ export function headersOf(answer: Answer, contentType: string, own?: Readonly<Re
 
 /** Head and body as one text of a byte a character: one write, and no memory but the text's. */
 function sendText(sink: Sink, status: number, headers: HeaderValues, { head, tail }: EncodedAnswer): undefined {
-  sink.sendText(status, headers, head + latin1(tail));
+  sink.sendText(status, headers, `${head}${latin1(tail)}\n`);
 }
 
 const latin1 = ({ buffer, byteOffset, length }: Uint8Array): string => Buffer.from(buffer, byteOffset, length).toString("latin1");
 
+const lineEnd = Buffer.from("\n");
+
 function joined({ head, tail }: EncodedAnswer): Uint8Array {
-  return head === "" ? tail : Buffer.concat([Buffer.from(head, "latin1"), tail]);
+  return Buffer.concat([Buffer.from(head, "latin1"), tail, lineEnd]);
 }
 
 interface Whole {

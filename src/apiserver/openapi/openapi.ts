@@ -245,7 +245,7 @@ export async function answer(
     status: 200,
     contentType,
     bytes: zip ? await document.zipped() : document.bytes,
-    headers: { ...common, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: zip ? "Accept-Encoding, Accept" : "Accept" },
+    headers: { ...common, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: "Accept-Encoding, Accept" },
   };
 }
 

@@ -20,6 +20,7 @@ import { answerComputed, answerGet, answerList, answerWatch } from "./read-verbs
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import type { ResourceStores } from "./stores.ts";
+import { defaultMinWatchTimeoutMs } from "./watch.ts";
 import type { WriteEnvironment, WriteHook } from "./write-environment.ts";
 import { answerCreate, answerDelete, answerDeleteCollection, answerPatch, answerUpdate, writeRequest } from "./write-verbs.ts";
 
@@ -27,6 +28,8 @@ export type { Connects, CreateHandler, CreateRequest, Creators } from "./handler
 
 export interface ResourceHandlerDependencies {
   readonly clock: Clock;
+  /** How long a watch lasts at least that does not say for how long. Default 30 min. */
+  readonly minWatchTimeoutMs?: number;
   /** In the order in which they run. */
   readonly admission: readonly AdmissionPlugin[];
   /** Where it is counted how long they take. */
@@ -50,7 +53,9 @@ interface Dispatch {
 
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
   const { clock, admission, creators = {}, connects = {}, computed = {}, hooks = {} } = dependencies;
-  const env = { stores, clock, admission: new AdmissionChain(admission, stores.reader, dependencies.admissionMetrics), hooks };
+  const { minWatchTimeoutMs = defaultMinWatchTimeoutMs } = dependencies;
+  const chain = new AdmissionChain(admission, stores.reader, dependencies.admissionMetrics);
+  const env = { stores, clock, minWatchTimeoutMs, admission: chain, hooks };
   const dispatch: Dispatch = { env, creators, connects, computed };
   return (context) => {
     const { info } = context;

@@ -316,7 +316,8 @@ function framed(before: Uint8Array, items: Uint8Array, after: Uint8Array, memory
 
 const nothing = new Uint8Array(0);
 const commaByte = ",".charCodeAt(0);
-const closing = Buffer.from("]}");
+/** As Go's encoder ends every document. */
+const closing = Buffer.from("]}\n");
 
 /** The list as JSON in one piece. */
 export function listBytes(type: ResourceType, page: ListPage): Buffer {

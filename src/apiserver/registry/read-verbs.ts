@@ -260,6 +260,7 @@ export async function answerWatch(
     representation,
     signal: request.signal,
     clock: env.clock,
+    minTimeoutMs: env.minWatchTimeoutMs,
     listed: () => store.cache.figures.listedByWatch(watchScope(info), env.clock.monotonic() - begunMs),
   });
   return { kind: "watch", stream, encoding: representation.encoding === "yaml" ? "json" : representation.encoding };

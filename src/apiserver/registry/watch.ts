@@ -24,16 +24,19 @@ export interface WatchRequest {
   readonly representation: Representation;
   readonly signal: AbortSignal;
   readonly clock: Clock;
+  /** How long it lasts at least where the client does not say; at most twice as long. */
+  readonly minTimeoutMs: number;
   /** Told when everything that was there has been taken, with the bookmark that says so: where a client asks for that. */
   readonly listed?: (() => void) | undefined;
 }
 
-const minTimeoutMs = 30 * 60_000;
+/** How long a watch lasts at least that does not say for how long, where nothing else is said. */
+export const defaultMinWatchTimeoutMs = 30 * 60_000;
 /** A bookmark is sent so long before a watch times out, so that the client can go on from there. */
 const bookmarkBeforeEndMs = 2000;
 
 export async function openWatch(store: ResourceStore, request: WatchRequest): Promise<WatchStream> {
-  const { scope, options, clock, signal, representation } = request;
+  const { scope, options, clock, signal, representation, minTimeoutMs } = request;
   const revision = readRevision(options.resourceVersion);
   const wantsInitial = options.sendInitialEvents ?? (revision === undefined || revision === 0);
   await answeringRevisionErrors(async () => {

@@ -18,6 +18,8 @@ export interface WriteEnvironment {
   readonly stores: ResourceStores;
   readonly admission: AdmissionChain;
   readonly clock: Clock;
+  /** How long a watch lasts at least that does not say for how long. */
+  readonly minWatchTimeoutMs: number;
   /** By "group/resource". */
   readonly hooks: Readonly<Record<string, WriteHook>>;
 }

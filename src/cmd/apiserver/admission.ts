@@ -8,10 +8,11 @@ import { CommandError } from "../command-error.ts";
 
 /** Throws CommandError. */
 export async function readAdmissionOptions(settings: ApiServerSettings, deps: ManifestDependencies): Promise<AdmissionOptions> {
-  const { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable, admissionControlConfigFile: file } = settings;
-  if (file === undefined) return { enable, disable };
+  const { admissionControlConfigFile: file, defaultTolerations: tolerations } = settings;
+  const options = { enable: settings.enableAdmissionPlugins, disable: settings.disableAdmissionPlugins, tolerations };
+  if (file === undefined) return options;
   try {
-    return { enable, disable, ...(await configured(file, settings, deps)) };
+    return { ...options, ...(await configured(file, settings, deps)) };
   } catch (error) {
     throw new CommandError(`--admission-control-config-file: ${errorText(error)}`);
   }

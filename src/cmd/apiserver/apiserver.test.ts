@@ -123,7 +123,7 @@ describe("coracle apiserver", () => {
     expect(text).toContain("[+]etcd ok\n[+]etcd-readiness ok\n[+]informer-sync ok\n");
     const slis = (await get(server, "/metrics/slis", "T")).text;
     expect(slis).toContain('kubernetes_healthcheck{name="etcd",type="readyz"} 1\n');
-    expect(slis).toContain('kubernetes_healthchecks_total{name="poststarthook/storage-readiness",type="readyz",status="success"} 1\n');
+    expect(slis).toContain('kubernetes_healthchecks_total{name="poststarthook/storage-readiness",status="success",type="readyz"} 1\n');
     expect(slis).not.toContain("livez");
     expect((await get(server, "/livez?verbose", "T")).text).toContain("[+]loopback-serving-certificate ok\n[+]etcd ok\n");
   });

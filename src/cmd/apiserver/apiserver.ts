@@ -7,16 +7,18 @@ import { optimizeSooner } from "../../base/engine.ts";
 import { describeFlags, FlagError, parseFlags } from "../../base/flags.ts";
 import { CommandError } from "../command-error.ts";
 import { untilSignal } from "../command-flags.ts";
+import { versionFlags, versionText } from "../component/component-flags.ts";
 import { startApiServer } from "./start-apiserver.ts";
 
-const usage = (): string =>
-  `Runs the Kubernetes API server.\n\nUsage: coracle apiserver [flags]\n\nFlags:\n${describeFlags(apiServerFlags)}\n`;
+const flags = { ...apiServerFlags, ...versionFlags };
+
+const usage = (): string => `Runs the Kubernetes API server.\n\nUsage: coracle apiserver [flags]\n\nFlags:\n${describeFlags(flags)}\n`;
 
 /** Runs until it is told to stop; resolves with the exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   const settings = parse(args);
-  if (!settings) {
-    process.stdout.write(usage());
+  if (typeof settings === "string") {
+    process.stdout.write(settings);
     return 0;
   }
   const server = await startApiServer(settings, { clock: realClock });
@@ -27,13 +29,13 @@ export async function run(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** Undefined for --help. */
-function parse(args: readonly string[]): ApiServerSettings | undefined {
+/** A text is what is to be printed instead: for --help and --version. */
+function parse(args: readonly string[]): ApiServerSettings | string {
   try {
-    const { values, positional, help } = parseFlags(apiServerFlags, args);
-    if (help) return undefined;
+    const { values, positional, help } = parseFlags(flags, args);
+    if (help) return usage();
     if (positional.length > 0) throw new FlagError(`unexpected argument ${JSON.stringify(positional[0])}`);
-    return apiServerOptions(values);
+    return versionText(values) ?? apiServerOptions(values);
   } catch (error) {
     if (error instanceof FlagError) throw new CommandError(`${error.message} (see coracle apiserver --help)`);
     throw error;

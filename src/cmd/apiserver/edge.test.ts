@@ -40,7 +40,9 @@ interface Got {
   readonly text: string;
 }
 
-function request(server: RunningApiServer, path: string, options: https.RequestOptions = {}): Promise<Got> {
+type RequestOptions = https.RequestOptions & { readonly body?: string };
+
+function request(server: RunningApiServer, path: string, { body, ...options }: RequestOptions = {}): Promise<Got> {
   return new Promise((resolve, reject) => {
     const sent = https.request(`${server.url}${path}`, { ca: server.caPem, agent: false, ...options }, (response) => {
       let text = "";
@@ -48,7 +50,7 @@ function request(server: RunningApiServer, path: string, options: https.RequestO
       response.on("end", () => resolve({ status: response.statusCode, headers: response.headers, text }));
     });
     sent.on("error", reject);
-    sent.end();
+    sent.end(body);
   });
 }
 
@@ -83,6 +85,7 @@ describe("browsers", () => {
         "strict-transport-security": "max-age=60; preload",
       },
     });
+    expect(asked.headers).not.toHaveProperty("content-length");
     const answered = await request(server, "/version", { headers: { origin: "https://ui.example.test" } });
     expect(answered).toMatchObject({ status: 200, headers: { "access-control-allow-origin": "https://ui.example.test" } });
     const stranger = await request(server, "/version", { headers: { origin: "https://ui.example.test.evil.test" } });
@@ -112,14 +115,29 @@ describe("HTTP/2", () => {
     expect(await request(server, "/version")).toMatchObject({ status: 200 });
   });
 
-  it("allows as many streams on a connection as the flag says", async () => {
-    const server = await start("--http2-max-streams-per-connection=7");
+  it.each([
+    ["0", 100],
+    ["7", 7],
+  ])("allows as many streams on a connection as the flag says: %s", async (given, expected) => {
+    const server = await start(`--http2-max-streams-per-connection=${given}`);
     const session = http2.connect(server.url, { ca: server.caPem });
     const settings = await new Promise<http2.Settings>((resolve) => session.once("remoteSettings", resolve));
     session.close();
-    expect(settings.maxConcurrentStreams).toBe(7);
+    expect(settings.maxConcurrentStreams).toBe(expected);
   });
 });
+
+/** A creation whose body has begun: it is answered (422) when that is finished. */
+async function openRequest(server: RunningApiServer): Promise<{ finish(): void; readonly answered: Promise<number | undefined> }> {
+  const headers = { "content-type": "application/json", "content-length": "2" };
+  const path = `${server.url}/api/v1/namespaces/default/configmaps`;
+  const slow = https.request(path, { ca: server.caPem, agent: false, method: "POST", headers, ...credentials(server) });
+  const answered = new Promise<number | undefined>((resolve) => slow.on("response", ({ statusCode }) => resolve(statusCode)));
+  await new Promise<void>((resolve) => slow.write("{", () => resolve()));
+  // The server has begun with it once it has answered another one on a connection that came later.
+  await request(server, "/version");
+  return { finish: () => void slow.end("}"), answered };
+}
 
 describe("the way it ends", () => {
   it("serves on, not ready, for the delay", async () => {
@@ -132,29 +150,30 @@ describe("the way it ends", () => {
     expect(realClock.monotonic() - before).toBeGreaterThanOrEqual(1000);
   });
 
-  it("leaves watches open for the grace period", async () => {
-    const server = await start("--shutdown-watch-termination-grace-period=1s");
+  it("ends watches that have a grace period before the requests that are open", async () => {
+    const server = await start("--shutdown-watch-termination-grace-period=1m", "--shutdown-send-retry-after");
     const { ended } = await watch(server);
-    const before = realClock.monotonic();
-    void server.stop();
+    const { finish, answered } = await openRequest(server);
+    const stopped = server.stop();
     await ended;
-    expect(realClock.monotonic() - before).toBeGreaterThanOrEqual(900);
+    finish();
+    expect(await answered).toBe(422);
+    await stopped;
   });
 
   it("answers new requests with 429 while an open one ends, which is still answered", async () => {
     const server = await start("--shutdown-send-retry-after");
-    const headers = { "content-type": "application/json", "content-length": "2" };
-    const path = `${server.url}/api/v1/namespaces/default/configmaps`;
-    const slow = https.request(path, { ca: server.caPem, agent: false, method: "POST", headers, ...credentials(server) });
-    const answered = new Promise<number | undefined>((resolve) => slow.on("response", ({ statusCode }) => resolve(statusCode)));
-    await new Promise<void>((resolve) => slow.write("{", () => resolve()));
-    // The server has begun with it once it has answered another one on a connection that came later.
-    await request(server, "/version");
+    const agent = new https.Agent({ keepAlive: true });
+    await request(server, "/version", { agent });
+    const { finish, answered } = await openRequest(server);
     const stopped = server.stop();
     const refused = await request(server, "/version");
     expect(refused).toMatchObject({ status: 429, headers: { "retry-after": "5" }, text: expect.stringContaining("shutting down") });
     expect(await request(server, "/livez")).toMatchObject({ status: 200 });
-    slow.end("}");
+    // Connections of others stay until they are told.
+    await expect.poll(() => Object.values(agent.freeSockets).flat().length).toBe(1);
+    expect(await request(server, "/version", { agent })).toMatchObject({ status: 429, headers: { connection: "close" } });
+    finish();
     expect(await answered).toBe(422);
     await stopped;
   });
@@ -182,8 +201,16 @@ describe("flags of kube-apiserver's manifests", () => {
 
   it.each([
     ["--allow-privileged=false", "expected true"],
-    ["--min-request-timeout=60", "expected 1800"],
-    ["--default-not-ready-toleration-seconds=5", "expected 300"],
+    ["--allow-privileged=0", "expected true"],
+    ["--min-request-timeout=0", "expected a whole number of at least 1"],
+    ["--request-timeout=-1s", "expected a duration that is not negative"],
+    ["--delete-collection-workers=many", "expected a whole number"],
+    ["--watch-cache=yes", "expected true or false"],
+    ["--watch-cache-sizes=pods", "invalid value of watch cache size: pods"],
+    ["--log-flush-frequency=0", "expected a duration greater than zero"],
+    ["--show-hidden-metrics-for-version=1.34", "must be omitted or have the value '1.35'"],
+    ["--service-cluster-ip-range=10.0.0.0/30", "expected at least 8 addresses"],
+    ["--service-cluster-ip-range=10.0.0.0/16,10.1.0.0/16", "one of each family"],
     ["--storage-media-type=application/vnd.kubernetes.protobuf", "expected application/json"],
     ["--cors-allowed-origins=example.test", "does not pin to start/end of host"],
     ["--strict-transport-security-directives=forever", "allowed values: max-age=expireTime, includeSubDomains, preload"],
@@ -193,6 +220,67 @@ describe("flags of kube-apiserver's manifests", () => {
   ])("refuses %s", (flag, why) => {
     expect(() => settingsOf(flag)).toThrow(FlagError);
     expect(() => settingsOf(flag)).toThrow(why);
+  });
+
+  it("takes what is empty for not given", () => {
+    const empty = ["advertise-address", "cors-allowed-origins", "strict-transport-security-directives", "tls-cipher-suites"];
+    const more = ["tls-min-version", "tls-cert-file", "tls-private-key-file", "requestheader-allowed-names", "storage-backend"];
+    const { serving, edge, authentication, advertiseAddress } = settingsOf(...[...empty, ...more].map((name) => `--${name}=`));
+    const defaults = settingsOf();
+    expect({ serving, edge, authentication, advertiseAddress }).toEqual({
+      serving: defaults.serving,
+      edge: defaults.edge,
+      authentication: defaults.authentication,
+      advertiseAddress: undefined,
+    });
+  });
+
+  it.each([
+    ["30000-32767", 30000, 32767],
+    ["31000+99", 31000, 31099],
+    ["31000", 31000, 31000],
+    ["", 30000, 32767],
+  ])("takes %j for a range of node ports", (given, first, last) => {
+    expect(settingsOf(`--service-node-port-range=${given}`).serviceNodePortRange).toEqual({ first, last });
+  });
+
+  it("says everything that is wrong at once", () => {
+    const wrong = ["--tls-cert-file=/c", "--kubelet-client-key=/k", "--oidc-client-id=c", "--authorization-mode=ABAC,Webhook"];
+    const audit = ["--audit-log-path=/l", "--audit-log-truncate-enabled", "--audit-log-truncate-max-batch-size=5"];
+    let problems: readonly string[] = [];
+    try {
+      settingsOf(...wrong, ...audit);
+    } catch (error) {
+      if (error instanceof FlagError) problems = error.problems;
+    }
+    expect(problems.map((problem) => problem.replace(/[: ].*/, ""))).toEqual([
+      "--tls-cert-file",
+      "--kubelet-client-certificate",
+      "--oidc-issuer-url",
+      "--authorization-mode",
+      "--authorization-mode",
+      "--audit-log-truncate-max-batch-size",
+    ]);
+  });
+
+  it("has watches end, and pods stay on nodes, when the flags say so", async () => {
+    const { minWatchTimeoutMs, defaultTolerations } = settingsOf("--min-request-timeout=60", "--default-not-ready-toleration-seconds=5");
+    expect([minWatchTimeoutMs, defaultTolerations]).toEqual([60_000, { notReadySeconds: 5, unreachableSeconds: 300 }]);
+    const flags = ["--min-request-timeout=1", "--default-not-ready-toleration-seconds=5", "--disable-admission-plugins=ServiceAccount"];
+    const server = await start(...flags);
+    const { ended } = await watch(server);
+    await ended;
+    const pod = { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i" }] } };
+    const created = await request(server, "/api/v1/namespaces/default/pods?dryRun=All", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      ...credentials(server),
+      body: JSON.stringify(pod),
+    });
+    expect(JSON.parse(created.text).spec?.tolerations).toMatchObject([
+      { key: "node.kubernetes.io/not-ready", tolerationSeconds: 5 },
+      { key: "node.kubernetes.io/unreachable", tolerationSeconds: 300 },
+    ]);
   });
 
   it("says which file of the kubelets' certificates cannot be read", async () => {

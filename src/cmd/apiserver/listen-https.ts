@@ -64,6 +64,7 @@ export async function listen(
         http2: edge.http2,
         compress: settings.featureGates.enabled("APIResponseCompression"),
         cbor: await cborCodecFor(settings),
+        drainMs: settings.requestTimeoutMs,
         sendRetryAfter: edge.shutdown.sendRetryAfter,
         watchGraceMs: edge.shutdown.watchGraceMs,
       },

@@ -343,6 +343,7 @@ function wire(w: Wiring): ApiServer {
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
   const resources = createResourceHandler(stores, {
     clock,
+    minWatchTimeoutMs: settings.minWatchTimeoutMs,
     admission: admissionPlugins(
       {
         reader,

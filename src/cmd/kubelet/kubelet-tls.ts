@@ -2,7 +2,7 @@
 import type { ServerOptions } from "node:https";
 import { createSecureContext } from "node:tls";
 import { errorText } from "../../base/log.ts";
-import { cipherSuites, curves, tls13Suites, tlsVersions } from "../../base/tls-names.ts";
+import { cipherSuites, curves, defaultCiphers, tls13Suites, tlsVersions } from "../../base/tls-names.ts";
 import { CommandError } from "../command-error.ts";
 
 export interface TlsConfiguration {
@@ -22,7 +22,7 @@ export function tlsSettings({ tlsMinVersion, tlsCipherSuites, tlsCurvePreference
     throw new CommandError(`tlsMinVersion (--tls-min-version): unknown tls version ${JSON.stringify(tlsMinVersion)}`);
   const settings: TlsSettings = {
     ...(minVersion ? { minVersion } : {}),
-    ...(tlsCipherSuites.length > 0 ? { ciphers: ciphersOf(tlsCipherSuites) } : {}),
+    ciphers: tlsCipherSuites.length > 0 ? ciphersOf(tlsCipherSuites) : defaultCiphers,
     ...(tlsCurvePreferences.length > 0 ? { ecdhCurve: curvesOf(tlsCurvePreferences) } : {}),
   };
   try {
