@@ -41,6 +41,10 @@ describe("serviceDestination()", () => {
     expect(() => destination("http", "other")).toThrow('services "other" not found');
   });
 
+  it("finds no service whose endpoints nobody has told of", () => {
+    expect(() => destination("http")).toThrow('services "web" not found');
+  });
+
   it.each([
     ["not ready", "10.0.0.5", { conditions: { ready: false }, targetRef: { kind: "Pod", name: "p" } }],
     ["no pod", "10.0.0.5", {}],

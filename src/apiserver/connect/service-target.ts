@@ -30,7 +30,12 @@ export function serviceDestination(deps: ServiceTargetDeps, { namespace, service
   const service = deps.services.get(`${namespace}/${name}`);
   if (!service) throw notFound(services, name);
   const portName = /^\d+$/.test(port) ? nameOfPort(service, Number(port)) : port;
-  const found = deps.endpointSlices.inNamespace(namespace).flatMap((slice) => destinationsIn(deps, slice, name, portName));
+  const slices = deps.endpointSlices
+    .inNamespace(namespace)
+    .filter(({ metadata }) => metadata.labels?.["kubernetes.io/service-name"] === name);
+  // Nobody has said yet where it is, as upstream's Endpoints that are not there.
+  if (slices.length === 0) throw notFound(services, name);
+  const found = slices.flatMap((slice) => destinationsIn(deps, slice, portName));
   const chosen = found.length > 0 ? found[randomInt(found.length)] : undefined;
   if (!chosen) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(name)}`);
   return chosen;
@@ -42,8 +47,7 @@ function nameOfPort({ metadata, spec }: Service, number: number): string {
   return port.name ?? "";
 }
 
-function destinationsIn(deps: ServiceTargetDeps, slice: EndpointSlice, service: string, portName: string): Destination[] {
-  if (slice.metadata.labels?.["kubernetes.io/service-name"] !== service) return [];
+function destinationsIn(deps: ServiceTargetDeps, slice: EndpointSlice, portName: string): Destination[] {
   const port = slice.ports?.find((p) => (p.name ?? "") === portName)?.port;
   if (port === undefined) return [];
   return (slice.endpoints ?? []).flatMap((endpoint) => {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
 import { LazyAbort } from "./lazy-abort.ts";
+import { parseQuery } from "./query.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, clientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
 
@@ -47,7 +48,7 @@ export abstract class ReceivedRequest implements ApiRequest {
     this.method = method;
     this.path = mark < 0 ? target.slice(start) : target.slice(start, mark);
     this.uri = target;
-    this.query = mark < 0 ? noQuery : new URLSearchParams(target.slice(mark + 1));
+    this.query = parseQuery(mark < 0 ? "" : target.slice(mark + 1));
     this.headers = headers;
     this.remoteAddress = facts.remoteAddress;
     const { clientCertificate, frontProxyCertificate, hasUnknownCertificate } = facts;
@@ -72,9 +73,6 @@ export abstract class ReceivedRequest implements ApiRequest {
     this.#lazy.abort(clientGone);
   }
 }
-
-/** Queries are only read. */
-const noQuery = new URLSearchParams();
 
 export class Http1Request extends ReceivedRequest {
   readonly body: RequestBody;
