@@ -3,11 +3,19 @@ export { showFloat } from "../../base/go-float.ts";
 
 export const showInteger = (value: number): string => (Math.abs(value) < 1e21 ? String(value) : BigInt(value).toString());
 
-const maxInt64 = 2 ** 63;
+const maxInt64 = 2n ** 63n - 1n;
 
 /** What Go says of a text that is no int64 in decimal. */
 export function int64Problem(text: string): string | undefined {
-  const number = Number(text);
-  const problem = !/^[+-]?\d+$/.test(text) ? "invalid syntax" : number >= maxInt64 || number < -maxInt64 ? "value out of range" : undefined;
+  const problem = !/^[+-]?\d+$/.test(text) ? "invalid syntax" : isInt64(text) ? undefined : "value out of range";
   return problem && `strconv.ParseInt: parsing ${JSON.stringify(text)}: ${problem}`;
+}
+
+function isInt64(digits: string): boolean {
+  const number = Number(digits);
+  if (Number.isSafeInteger(number)) return true;
+  // Its last digits decide, which a double does not have; what is far beyond is not read in full.
+  if (Math.abs(number) > 2 ** 64) return false;
+  const exact = BigInt(digits.startsWith("+") ? digits.slice(1) : digits);
+  return exact <= maxInt64 && exact >= -maxInt64 - 1n;
 }

@@ -94,7 +94,8 @@ export function fieldRanks(schema: ObjectSchema): ReadonlyMap<string, number> {
 }
 
 function rankFields(schema: ObjectSchema): ReadonlyMap<string, number> {
-  const names = schema === builtInSchemas.get(schema.name) ? declared[schema.name]?.split(" ") : undefined;
+  const listed = declared[schema.name];
+  const names = listed !== undefined && schema === builtInSchemas.get(schema.name) ? listed.split(" ") : undefined;
   const ranked = names
     ? new Map(names.map((name, i) => [name, i]))
     : new Map([...schema.fields.values()].map((field) => [field.name, Number.parseInt(field.proto ?? "0", 10)]));

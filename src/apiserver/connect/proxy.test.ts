@@ -48,7 +48,7 @@ async function send(method: string, path: string, headers: Readonly<Record<strin
   };
   const [plain = "", search = ""] = path.split("?");
   const query = new URLSearchParams(search);
-  const request = { method, path: plain, query, headers, body: { kind: "none" }, signal: new AbortController().signal };
+  const request = { method, path: plain, uri: path, query, headers, body: { kind: "none" }, signal: new AbortController().signal };
   const context = { request, info: parseRequestInfo(method, plain, query) } as unknown as RequestContext; // what a proxy reads
   const handler = proxyConnects(deps)[plain.includes("/nodes/") ? "/nodes/proxy" : "/services/proxy"];
   if (!handler) throw new Error("there is no proxy");
@@ -71,6 +71,13 @@ describe("services/proxy", () => {
     expect([method, url]).toEqual(["POST", "/a/b?c=d"]);
     expect(headers).toMatchObject({ host: `127.0.0.1:${port}`, "x-own": "1", "x-forwarded-uri": `${prefix}/a/b` });
     expect(headers.authorization).toBeUndefined();
+  });
+
+  it("leaves the query as it was written", async () => {
+    answer = (request, response) => response.end(request.url);
+    const query = "match[]=a%20b&flag&c=x+y&d=1;e=%zz";
+    expect((await send("GET", `${prefix}/metrics?${query}`)).text).toBe(`/metrics?${query}`);
+    expect(await send("GET", `${prefix}?${query}`)).toMatchObject({ status: 301, headers: { location: `${prefix}/?${query}` } });
   });
 
   it("sends readers to the path with a slash at its end, writers on", async () => {

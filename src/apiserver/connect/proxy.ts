@@ -76,7 +76,8 @@ function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, name
     const { info, request } = context;
     const { base, isKubelet } = target(deps, info.namespace, info.name);
     const { prefix, rest } = splitProxyPath(request.path, info.namespace !== "");
-    const query = request.query.toString();
+    // As it was sent: it is for whom it reaches to read.
+    const query = rawQuery(request.uri ?? "");
     const url = new URL(`${base}${rest === "" ? "/" : rest}${query === "" ? "" : `?${query}`}`);
     const isNode = info.resource === "nodes";
     const tls = isKubelet ? deps.kubeletTls : {};
@@ -90,6 +91,11 @@ function proxyTo(deps: ProxyDependencies, target: (deps: ProxyDependencies, name
     const links = isNode ? undefined : { prefix, hosts: [url.host, request.headers.host ?? ""] };
     return forward(url, { tls, links, dial: deps.dial, agents: deps.agents }, context);
   };
+}
+
+function rawQuery(uri: string): string {
+  const mark = uri.indexOf("?");
+  return mark < 0 ? "" : uri.slice(mark + 1);
 }
 
 const movedTo = (location: string): ApiResponse => ({

@@ -4,7 +4,7 @@ import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import type { ApiRequest, RequestBody, UpgradeHandle } from "../request.ts";
 import { headerText } from "./header-text.ts";
 import { LazyAbort } from "./lazy-abort.ts";
-import { parseQuery } from "./parse-query.ts";
+import { parseQuery } from "./query.ts";
 import { requestBody } from "./request-body.ts";
 import { ClientGone, clientGone, drained, type HeaderValues, type Sink, writtenThrough } from "./sink.ts";
 
@@ -49,7 +49,7 @@ export abstract class ReceivedRequest implements ApiRequest {
     this.method = method;
     this.path = mark < 0 ? target.slice(start) : target.slice(start, mark);
     this.uri = target;
-    this.query = mark < 0 ? noQuery : parseQuery(target.slice(mark + 1));
+    this.query = parseQuery(mark < 0 ? "" : target.slice(mark + 1));
     this.headers = headers;
     this.remoteAddress = facts.remoteAddress;
     const { clientCertificate, frontProxyCertificate, hasUnknownCertificate } = facts;
@@ -74,9 +74,6 @@ export abstract class ReceivedRequest implements ApiRequest {
     this.#lazy.abort(clientGone);
   }
 }
-
-/** Queries are only read. */
-const noQuery = new URLSearchParams();
 
 export interface Http1RequestOptions {
   readonly upgrade?: UpgradeHandle;

@@ -35,7 +35,7 @@ export async function compileApply(
 ): Promise<(current: KubernetesObject | undefined) => Change> {
   const { type } = store;
   const { request, force } = target;
-  const configuration = await readConfiguration(body, target);
+  const { configuration, duplicates } = await readConfiguration(body);
   const applied = target.kind === scaleKind ? fromScale(store, configuration as Scale) : configuration;
   const kind = { group: type.group, version: type.version, kind: type.kind };
   return (current) => {
@@ -47,6 +47,7 @@ export async function compileApply(
     const applying = applyPatch(current ?? empty, applied, context);
     const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
     const object = decodeMerged(store, merged, applied);
+    checkDuplicates(duplicates, target);
     if (!current && applied.metadata.uid) throw conflict(type, target.name, notThere(applied.metadata.uid));
     if (applied.metadata.name === "" || !object.metadata.name)
       throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
@@ -57,17 +58,27 @@ export async function compileApply(
 
 const notThere = (uid: string): string => `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
 
-async function readConfiguration(body: PatchBody, { validation, warn }: ApplyTarget): Promise<KubernetesObject> {
-  const { value, duplicates } = "value" in body ? { value: body.value, duplicates: [] } : await parseConfiguration(body.text);
+/** What is given twice is told of when the configuration has been applied, as upstream finds it then. */
+function checkDuplicates(duplicates: readonly string[], { validation, warn }: ApplyTarget): void {
   if (duplicates.length > 0 && validation === "Strict")
     throw badRequest(
       `error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n${duplicates.map((d) => `  ${d}`).join("\n")}`,
     );
   if (validation === "Warn") duplicates.forEach(warn);
+}
+
+interface Configuration {
+  readonly configuration: KubernetesObject;
+  /** What strict validation says of keys that are there twice. */
+  readonly duplicates: readonly string[];
+}
+
+async function readConfiguration(body: PatchBody): Promise<Configuration> {
+  const { value, duplicates } = "value" in body ? { value: body.value, duplicates: [] } : await parseConfiguration(body.text);
   if (value === undefined || value === null) throw badRequest("invalid object type: /, Kind=");
   if (typeof value !== "object" || Array.isArray(value)) throw badRequest(`error decoding YAML: ${notAnObject(value)}`);
   const plain = withTypeTexts(withPlainNumbers(value) as KubernetesObject);
-  return plain.metadata ? plain : { ...plain, metadata: {} as ObjectMeta };
+  return { configuration: plain.metadata ? plain : { ...plain, metadata: {} as ObjectMeta }, duplicates };
 }
 
 /** What is no text, or no version, says nothing of what the configuration is. */

@@ -14,6 +14,7 @@ import {
 import { inTextOrder, JsonNumber, JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { decodeMessage } from "../../api/encode/protobuf/message.ts";
+import { sortedKeys } from "../../api/encode/sorted-keys.ts";
 import { typeProblem } from "../../api/encode/type-meta.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { asSent } from "../../api/meta/sent-empty.ts";
@@ -91,7 +92,9 @@ async function parseYamlBody(text: string, kind: string): Promise<ParsedText> {
   // The YAML parser is loaded when the first YAML arrives.
   const { parseYaml, YamlSyntaxError } = await import("../../api/encode/yaml-text.ts");
   try {
-    return parseYaml(text);
+    const { value, duplicates } = parseYaml(text);
+    // Upstream makes JSON of it before it is read, by way of maps.
+    return { value: sortedKeys(value), duplicates };
   } catch (error) {
     if (error instanceof YamlSyntaxError) throw unrecognized(kind, error.message, Buffer.from(text));
     throw error;

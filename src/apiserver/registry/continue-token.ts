@@ -26,14 +26,19 @@ export function decodeContinue(text: string): ContinueToken {
   return { revision: rv, start };
 }
 
+/** As Go calls them. */
+const jsonTypes: Readonly<Record<string, string>> = { boolean: "bool", bigint: "number" };
+
 function parse(text: string): { readonly v?: unknown; readonly rv?: unknown; readonly start?: unknown } {
   const broken = text.search(/[^A-Za-z0-9_-]/);
   const at = broken >= 0 ? broken : text.length % 4 === 1 ? text.length - 1 : -1;
   if (at >= 0) throw invalidToken(`illegal base64 data at input byte ${at}`);
   try {
     const { value } = parseJson(Buffer.from(text, "base64url").toString("utf8"));
-    if (typeof value === "object" && value !== null) return withPlainNumbers(value) as Record<string, unknown>;
-    throw invalidToken(`json: cannot unmarshal ${typeof value} into Go value of type storage.continueToken`);
+    if (value === null) return {};
+    if (typeof value === "object" && !Array.isArray(value)) return withPlainNumbers(value) as Record<string, unknown>;
+    const what = Array.isArray(value) ? "array" : jsonTypes[typeof value];
+    throw invalidToken(`json: cannot unmarshal ${what ?? typeof value} into Go value of type storage.continueToken`);
   } catch (error) {
     if (error instanceof JsonSyntaxError) throw invalidToken(error.message);
     throw error;

@@ -158,12 +158,21 @@ describe("patch", () => {
     expect(strategic.body.data).toEqual({ q: "4" });
   });
 
-  it("warns of unknown fields as they come, of a strategic patch in the order of their names", async () => {
+  it("warns of unknown fields in the order of their names, but as they were sent in what a JSON patch puts in", async () => {
     await server.send("POST", path, { body: configMap("a", {}) });
     const warned = async (contentType: string) =>
       (await server.send("PATCH", `${path}/a?fieldValidation=Warn`, { body: { foo: 1, bar: 2 }, contentType })).warnings;
-    expect(await warned(merge)).toEqual(['unknown field "foo"', 'unknown field "bar"']);
+    expect(await warned(merge)).toEqual(['unknown field "bar"', 'unknown field "foo"']);
     expect(await warned("application/strategic-merge-patch+json")).toEqual(['unknown field "bar"', 'unknown field "foo"']);
+    const operations = [
+      { op: "add", path: "/foo", value: 1 },
+      { op: "add", path: "/bar", value: { z: 1 } },
+      { op: "add", path: "/metadata/ownerReferences", value: [{ zz: 1, aa: 2 }] },
+    ];
+    const patch = { body: operations, contentType: "application/json-patch+json" };
+    const fields = ["bar", "foo", "metadata.ownerReferences[0].zz", "metadata.ownerReferences[0].aa"];
+    const told = fields.map((field) => `unknown field "${field}"`).join(", ");
+    expect((await server.send("PATCH", `${path}/a?fieldValidation=Strict`, patch)).body.message).toContain(`error: ${told}`);
   });
 
   it("of concurrent patches loses none", async () => {

@@ -96,12 +96,39 @@ describe("options", () => {
     expect(await answer("GET", `${path}?limit=`)).toEqual([400, 'strconv.ParseInt: parsing "": invalid syntax']);
     const large = "99999999999999999999";
     expect(await answer("GET", `${path}?limit=${large}`)).toEqual([400, `strconv.ParseInt: parsing "${large}": value out of range`]);
+    const largest = "9223372036854775807";
+    expect((await server.send("GET", `${path}?limit=${largest}`)).status).toBe(200);
+    expect((await server.send("GET", `${path}?limit=9223372036854775808`)).status).toBe(400);
+  });
+
+  it("takes booleans that are there without a value for true", async () => {
+    const { status, body } = await server.send("GET", `${path}?sendInitialEvents=`);
+    expect([status, body.message]).toEqual([
+      422,
+      'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list',
+    ]);
+    await server.send("POST", path, { body: configMap("a"), userAgent: "one" });
+    const applied = { body: { ...configMap("a"), data: { a: "2" } }, contentType: apply };
+    expect((await server.send("PATCH", `${path}/a?fieldManager=m`, applied)).status).toBe(409);
+    expect((await server.send("PATCH", `${path}/a?fieldManager=m&force=`, applied)).status).toBe(200);
+  });
+
+  it("refuses a watch of one object by its path that selects another", async () => {
+    const watch = "/api/v1/watch/namespaces/default/configmaps/a?fieldSelector=metadata.name%3D";
+    expect(await answer("GET", `${watch}b`)).toEqual([400, "fieldSelector metadata.name doesn't match requested name"]);
+    expect(await answer("GET", "/api/v1/watch/namespaces/default/configmaps/a?fieldSelector=metadata.namespace%3Ddefault")).toEqual([
+      400,
+      "fieldSelector metadata.name doesn't match requested name",
+    ]);
   });
 
   it("refuses continue tokens in the words of their reader", async () => {
     const refused = "invalid continue token: continue key is not valid: ";
     const cases = {
       bogus: "illegal base64 data at input byte 4",
+      W10: "json: cannot unmarshal array into Go value of type storage.continueToken",
+      dHJ1ZQ: "json: cannot unmarshal bool into Go value of type storage.continueToken",
+      bnVsbA: "server does not recognize this encoded version ",
       e30: "server does not recognize this encoded version ",
       eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6MH0: "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
     };

@@ -134,4 +134,78 @@ describe("patches", () => {
       "the name of the object (c based on URL) was undeterminable: name must be provided",
     ]);
   });
+
+  it("keep the kind that they do not say, and find no name where they take the version away", async () => {
+    await server.send("POST", configMaps, { body: { kind: "ConfigMap", metadata: { name: "a" }, data: { x: "1" } } });
+    const merged = (body: object, query = ""): Promise<Awaited<ReturnType<typeof server.send>>> =>
+      server.send("PATCH", `${configMaps}/a${query}`, { body, contentType: "application/merge-patch+json" });
+    expect(await merged({ kind: null, data: { x: "2" } })).toMatchObject({ status: 200, body: { kind: "ConfigMap", data: { x: "2" } } });
+    expect((await merged({ apiVersion: "v2", kind: "" })).body.message).toContain('no kind "ConfigMap" is registered for version "v2"');
+    const strict = await merged({ apiVersion: null, data: { x: "3" } }, "?fieldValidation=Strict");
+    expect([strict.status, strict.body.message.endsWith('strict decoding error: unknown field "data", unknown field "metadata"')]).toEqual([
+      422,
+      true,
+    ]);
+    expect(await merged({ apiVersion: "", data: { x: "3" } })).toMatchObject({
+      status: 400,
+      body: { message: "the name of the object (a based on URL) was undeterminable: name must be provided" },
+    });
+  });
+
+  it("tell what an applied configuration has twice when it has been applied", async () => {
+    const text = (data: string): object => ({
+      body: `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: "1"}\ndata: ${data}\n`,
+      contentType: apply,
+    });
+    const at = `${configMaps}/c?fieldManager=m`;
+    expect(await server.send("PATCH", at, text("{a: 1}"))).toMatchObject({ status: 500, warnings: [] });
+    const strict = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:";
+    const twice = 'line 5: key "data" already set in map';
+    expect(await messageOf("PATCH", `${at}&fieldValidation=Strict`, text('{a: "2"}'))).toEqual([400, `${strict}\n  ${twice}`]);
+    expect((await messageOf("PATCH", `${at}&fieldValidation=Strict`, text("{a: 1}")))[0]).toBe(500);
+    expect(await server.send("PATCH", at, text('{a: "2"}'))).toMatchObject({ status: 201, warnings: [twice] });
+  });
+});
+
+describe("an applied list of managers", () => {
+  const applied = (managedFields: unknown): Promise<[number, string]> => {
+    const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c", managedFields } };
+    return messageOf("PATCH", `${configMaps}/c?fieldManager=m`, { body, contentType: apply });
+  };
+
+  it("is refused as one only where it can be read as one", async () => {
+    for (const list of [[], [{}], [{ manager: "x", time: "2024-01-01T00:00:00Z" }]])
+      expect(await applied(list)).toEqual([400, "metadata.managedFields must be nil"]);
+    const type = "failed to create typed patch object (/c; /v1, Kind=ConfigMap): .metadata.managedFields[0].manager: expected string";
+    expect((await applied([{ manager: 1 }]))[1]).toBe(`${type}, got &value.valueUnstructured{Value:1}`);
+    expect((await applied([null]))[0]).toBe(201);
+  });
+
+  it("does not take for a name what is no text", async () => {
+    const body = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c", namespace: 1 } };
+    expect((await messageOf("PATCH", `${configMaps}/c?fieldManager=m`, { body, contentType: apply }))[1]).toMatch(/object \(\/c; /);
+  });
+});
+
+describe("an empty list", () => {
+  it("has no list in an empty one of metadata, and none in a table of a kind without columns", async () => {
+    const as = (kind: string): object => ({ accept: `application/json;as=${kind};v=v1;g=meta.k8s.io` });
+    expect((await server.send("GET", configMaps, as("PartialObjectMetadataList"))).body.items).toBeNull();
+    expect((await server.send("GET", configMaps, as("Table"))).body.rows).toEqual([]);
+    expect((await server.send("GET", "/api/v1/namespaces/default/limitranges", as("Table"))).body.rows).toBeNull();
+  });
+});
+
+describe("a body in YAML", () => {
+  it("is told of in the order of its keys", async () => {
+    const sent = {
+      body: "kind: ConfigMap\napiVersion: v1\nzz: 1\nmetadata: {name: y, b: 1, a: 2}\naa: {}\n",
+      contentType: "application/yaml",
+    };
+    const { status, warnings } = await server.send("POST", configMaps, sent);
+    expect([status, warnings.slice()]).toEqual([
+      201,
+      ['unknown field "aa"', 'unknown field "metadata.a"', 'unknown field "metadata.b"', 'unknown field "zz"'],
+    ]);
+  });
 });

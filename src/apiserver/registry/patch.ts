@@ -17,7 +17,7 @@ import { type PatchContent, unknownFormat } from "../http/negotiate.ts";
 import { type ExpectedKind, otherKindProblem } from "./body.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
-import { patchedText } from "./patched-text.ts";
+import { inPatchedOrder } from "./patched-text.ts";
 import type { FieldValidation } from "./request-options.ts";
 
 export type PatchBody = { readonly text: string } | { readonly value: unknown };
@@ -61,7 +61,6 @@ export function compilePatch(
       return checked(target, decode, (current) => keepingKind(applyStrategicMergePatch(current, patch, schema as ObjectSchema), current), {
         show: () => goText(patch),
         flaws: repeated,
-        order: (problems) => problems.toSorted(),
         converts: true,
       });
   }
@@ -97,8 +96,8 @@ interface Report {
   readonly show: (patched: KubernetesObject, current: KubernetesObject) => string;
   /** What strict validation finds in the patch itself; told before what it finds in the object. */
   readonly flaws: readonly string[];
-  /** Of several unknown fields: as they come, or sorted. */
-  readonly order: (problems: readonly string[]) => readonly string[];
+  /** The object in the order in which it is read; absent where what is unknown in it is told of sorted. */
+  readonly inOrder?: (patched: KubernetesObject, current: KubernetesObject) => KubernetesObject;
   /** The result is a value that is converted, not a text that is read. */
   readonly converts?: boolean;
 }
@@ -110,43 +109,79 @@ function checked(
   target: PatchTarget,
   decode: Decode | undefined,
   apply: (current: KubernetesObject) => unknown,
-  { show, ...rules }: Report,
+  { show, inOrder, ...report }: Report,
 ): PatchFunction {
   return (current) => {
     const patched = apply(current) as KubernetesObject;
     if (patched === current) return current;
+    const ordered = inOrder && ((): KubernetesObject => inOrder(patched, current));
     const refuse = (problem: string): StatusError =>
       invalid({ group: "", kind: "" }, "", [invalidValue("patch", show(patched, current), problem)]);
-    const apiVersion = apiVersionOf(target.kind);
-    // Another kind is refused by validation where it is a custom one.
-    const wrongKind = patched.kind !== target.kind.kind && !target.kind.decode;
-    // Of what says nothing of its kind, its name is missed first.
-    const nameless = patched.apiVersion === undefined && patched.kind === undefined;
-    if (!nameless && (patched.apiVersion !== apiVersion || wrongKind)) {
-      const other = schemaOfKind(patched.apiVersion, patched.kind);
-      // It is read as what it says it is, and then found to be something else.
-      if (other) decodePatched((value) => decodeObject(other, value), patched, target, { refuse, ...rules });
-      throw refuse(otherKindProblem(patched, target.kind));
+    const rules = { refuse, ordered, ...report };
+    // What is no object at all is refused when it is decoded.
+    if (typeof patched === "object" && !Array.isArray(patched)) {
+      if (!target.kind.decode && !patched.apiVersion) throw nameless(ordered?.() ?? patched, target, rules);
+      checkPatchedKind(patched, target, rules);
     }
-    const object = decode ? decodePatched(decode, patched, target, { refuse, ...rules }) : patched;
+    const decoded = decode ? decodePatched(decode, patched, target, rules) : patched;
+    const object = decoded.kind || target.kind.decode ? decoded : { ...decoded, kind: target.kind.kind };
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     checkName(named, target.name);
     return inNamespace(withSentOwners(named, patched), target.namespace);
   };
 }
 
+/** What says nothing of its version has no field that is known, and so no name. */
+function nameless(patched: KubernetesObject, target: PatchTarget, { refuse, flaws }: DecodeRules): StatusError {
+  const fields = Object.keys(patched).filter((field) => field !== "apiVersion" && field !== "kind");
+  const problems = [...flaws, ...fields.map(unknownField)];
+  if (problems.length > 0 && target.validation === "Strict") return refuse(strictProblem(problems));
+  if (target.validation === "Warn") problems.forEach(target.warn);
+  return badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
+}
+
+/** Throws where the patch makes something else of an object; a kind that is not said is the one it was. */
+function checkPatchedKind(patched: KubernetesObject, target: PatchTarget, rules: DecodeRules): void {
+  const { apiVersion, kind: said } = patched;
+  // Another kind is refused by validation where it is a custom one.
+  const kind = target.kind.decode ? target.kind.kind : said || target.kind.kind;
+  if (apiVersion === apiVersionOf(target.kind) && kind === target.kind.kind) return;
+  const other = schemaOfKind(apiVersion, kind);
+  // It is read as what it says it is, and then found to be something else.
+  if (other) decodePatched((value) => decodeObject(other, value), patched, target, rules);
+  throw rules.refuse(otherKindProblem({ apiVersion, kind }, target.kind));
+}
+
+interface DecodeRules extends Omit<Report, "show" | "inOrder"> {
+  readonly refuse: (problem: string) => StatusError;
+  readonly ordered: (() => KubernetesObject) | undefined;
+}
+
+/** Of several problems, the order of the text that upstream reads says which is told first: it is made only where there are some. */
+function decodeInOrder(decode: Decode, patched: KubernetesObject, ordered: (() => KubernetesObject) | undefined): ReturnType<Decode> {
+  if (!ordered) return decode(patched);
+  try {
+    const decoded = decode(patched);
+    if (decoded.unknown.length < 2) return decoded;
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+  }
+  return decode(ordered());
+}
+
 function decodePatched(
   decode: Decode,
   patched: KubernetesObject,
   target: PatchTarget,
-  { refuse, flaws, order, converts }: Omit<Report, "show"> & { readonly refuse: (problem: string) => StatusError },
+  { refuse, ordered, flaws, converts }: DecodeRules,
 ): KubernetesObject {
   try {
-    const { object, unknown } = decode(patched);
+    const { object, unknown } = decodeInOrder(decode, patched, ordered);
     const unreadable = target.kind.unreadable?.(object as never);
     // What a strategic merge makes is converted when it has been read.
     if (unreadable !== undefined) throw converts ? new StatusError({ code: 500, message: unreadable }) : refuse(unreadable);
-    const problems = [...flaws, ...order(unknown.map(unknownField))];
+    const unknownFields = unknown.map(unknownField);
+    const problems = [...flaws, ...(ordered ? unknownFields : unknownFields.toSorted())];
     if (problems.length > 0 && target.validation === "Strict") throw refuse(strictProblem(problems));
     if (target.validation === "Warn") problems.forEach(target.warn);
     return object as unknown as KubernetesObject;
@@ -157,12 +192,13 @@ function decodePatched(
 }
 
 /** Of json and merge patches, whose result is decoded from text. */
-const jsonReport = (
+function jsonReport(
   schema: ObjectSchema | undefined,
   flaws: readonly string[],
   operations: readonly { readonly value?: unknown }[] = [],
-): Report => ({
-  flaws,
-  show: (patched, current) => patchedText(patched, current, schema, new Set(operations.map(({ value }) => value))),
-  order: (problems) => problems,
-});
+): Report {
+  const verbatim = new Set(operations.map(({ value }) => value));
+  const inOrder = (patched: KubernetesObject, current: KubernetesObject): KubernetesObject =>
+    inPatchedOrder(patched, current, schema, verbatim);
+  return { flaws, inOrder, show: (patched, current) => JSON.stringify(inOrder(patched, current)) };
+}

@@ -5,15 +5,15 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { fieldRanks } from "../../api/schema/field-order.ts";
 import type { ObjectSchema, ValueType } from "../../api/schema/schema.ts";
 
-/** `verbatim`: the values of a JSON patch's operations. */
-export function patchedText(
+/** The patched object with its fields in that order. `verbatim`: the values of a JSON patch's operations. */
+export function inPatchedOrder(
   patched: KubernetesObject,
   current: KubernetesObject,
   schema: ObjectSchema | undefined,
   verbatim: ReadonlySet<unknown> = new Set(),
-): string {
-  if (!schema) return JSON.stringify(sorted(patched, verbatim));
-  return JSON.stringify(touched(patched, current, { kind: "object", schema }, verbatim));
+): KubernetesObject {
+  const ordered = schema ? touched(patched, current, { kind: "object", schema }, verbatim) : sorted(patched, verbatim);
+  return ordered as KubernetesObject;
 }
 
 /** A custom object is made of maps. */
@@ -30,7 +30,7 @@ function touched(value: unknown, before: unknown, type: ValueType | undefined, v
   if (typeof value !== "object" || value === null || verbatim.has(value)) return value;
   if (Array.isArray(value)) {
     const items = Array.isArray(before) ? before : [];
-    return value.map((item, i) => (i < items.length ? touched(item, items[i], belowOf(type, ""), verbatim) : item));
+    return value.map((item, i) => touched(item, items[i], belowOf(type, ""), verbatim));
   }
   const old = typeof before === "object" && before !== null && !Array.isArray(before) ? (before as Fields) : {};
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

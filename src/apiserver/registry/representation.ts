@@ -128,7 +128,8 @@ export function partialVersion(version: ObjectVersion, rules: MetadataRules, api
 
 export function partialList({ versions, metadata }: ListPage, rules: MetadataRules, apiVersion: MetaVersion): unknown {
   const items = versions.map((version) => partialVersion(version, rules, apiVersion).object);
-  return { kind: "PartialObjectMetadataList", apiVersion, metadata, items };
+  // Upstream has no empty list here.
+  return { kind: "PartialObjectMetadataList", apiVersion, metadata, items: items.length > 0 ? items : null };
 }
 
 const nameDescription =
@@ -177,7 +178,8 @@ export function tableOf(objects: Iterable<KubernetesObject>, options: TableOptio
     apiVersion: representation.apiVersion,
     metadata: options.metadata,
     columnDefinitions: options.withColumns ? table.columns : null,
-    rows,
+    // Where the kind has no columns of its own, upstream has no empty list here.
+    rows: rows.length > 0 || definition.table ? rows : null,
   };
 }
 

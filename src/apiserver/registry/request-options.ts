@@ -178,7 +178,7 @@ export function parseListOptions(query: URLSearchParams, watch: boolean): ListOp
     resourceVersionMatch: query.get("resourceVersionMatch") ?? "",
     limit: parseInteger(query.get("limit") ?? "0"),
     continue: query.get("continue") ?? "",
-    allowWatchBookmarks: parseBoolean(query.get("allowWatchBookmarks") ?? ""),
+    allowWatchBookmarks: parseBoolean(query.get("allowWatchBookmarks") ?? "false"),
     sendInitialEvents: sendInitialEvents === null ? undefined : parseBoolean(sendInitialEvents),
     timeoutSeconds: timeout === null ? undefined : parseInteger(timeout),
   };
@@ -239,7 +239,7 @@ function parseInteger(text: string): number {
   return Number(text);
 }
 
-/** As upstream reads booleans of a query: present and neither "false" nor "0". */
+/** As upstream reads booleans of a query that are there: all that is neither "false" nor "0" is true, without a value too. */
 export function parseBoolean(text: string): boolean {
-  return text !== "" && text.toLowerCase() !== "false" && text !== "0";
+  return text.toLowerCase() !== "false" && text !== "0";
 }

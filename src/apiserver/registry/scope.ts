@@ -33,6 +33,8 @@ export function scopeOf(store: ResourceStore, request: ScopeRequest): RequestSco
   const labels = parsed(() => parseLabelSelector(request.labelSelector));
   const fields = parsed(() => parseFieldSelector(request.fieldSelector));
   for (const { field } of fields.requirements) if (!store.field(field)) throw unsupportedField(store, field);
+  if (request.name !== undefined && fields.requirements.length > 0 && fields.exactValue("metadata.name") !== request.name)
+    throw badRequest("fieldSelector metadata.name doesn't match requested name");
   const namespaced = store.type.namespaced;
   const namespace = namespaced ? request.namespace || (fields.exactValue("metadata.namespace") ?? "") : "";
   const name = request.name ?? fields.exactValue("metadata.name");

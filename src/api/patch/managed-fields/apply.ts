@@ -1,6 +1,7 @@
 // Server-side apply: merges a configuration into the live object, removes what its manager applied before and no longer
 // does (unless someone else owns it), and records the ownership. Changing a field that another manager owns is a conflict
 // unless forced.
+import { sortedKeys } from "../../encode/sorted-keys.ts";
 import type { KubernetesObject } from "../../meta/object.ts";
 import { badRequest, StatusError } from "../../meta/status-error.ts";
 import type { GroupVersionKind } from "../../resource-type.ts";
@@ -12,7 +13,7 @@ import { mergeApplied } from "./merge-objects.ts";
 import { compareFields, fieldsOf } from "./object-fields.ts";
 import { Changes } from "./other-versions.ts";
 import { prune } from "./prune.ts";
-import { type JsonObject, KeylessItemError, type Shape } from "./shape.ts";
+import { isObject, type JsonObject, KeylessItemError, type Shape } from "./shape.ts";
 import { ownersAfterWrite, reconciledOwners, serverFields, typeProblem, type WriteContext, withManagedFields, writerOf } from "./update.ts";
 import { appliedProblem, validateApplied } from "./validate-applied.ts";
 
@@ -55,9 +56,26 @@ function checkApplied(applied: KubernetesObject, { kind, shape }: ApplyContext):
   const sentText = `${sent.group}/${sent.version}, Kind=${applied.kind ?? ""}`;
   if (sent.group !== kind.group || sent.version !== kind.version || applied.kind !== kind.kind)
     throw badRequest(`invalid object type: ${sentText}`);
-  if (applied.metadata?.managedFields) throw badRequest("metadata.managedFields must be nil");
-  const { namespace = "", name = "" } = applied.metadata ?? {};
-  validateApplied(applied as unknown as JsonObject, shape, `${namespace}/${name}; ${sentText}`);
+  if (saysOwners(applied.metadata?.managedFields)) throw badRequest("metadata.managedFields must be nil");
+  const { namespace, name } = applied.metadata ?? {};
+  validateApplied(applied as unknown as JsonObject, shape, `${textOr(namespace)}/${textOr(name)}; ${sentText}`);
+}
+
+/** What is no text is no name: its type is refused afterwards. */
+const textOr = (value: unknown): string => (typeof value === "string" ? value : "");
+
+const ownerTexts = ["apiVersion", "fieldsType", "manager", "operation", "subresource"] as const;
+
+/** A list that cannot be read as one of owners is none: where it is not of its type, that is what is refused. */
+function saysOwners(sent: unknown): boolean {
+  return Array.isArray(sent) && sent.every(isOwner);
+}
+
+function isOwner(item: unknown): boolean {
+  if (!isObject(item)) return false;
+  const { time } = item;
+  const isTime = time === undefined || time === null || (typeof time === "string" && !Number.isNaN(Date.parse(time)));
+  return isTime && ownerTexts.every((field) => item[field] === undefined || item[field] === null || typeof item[field] === "string");
 }
 
 /** What was stored before the definition changed need not be of the type that it has now. */
@@ -158,14 +176,4 @@ function withLastApplied(object: KubernetesObject, applied: KubernetesObject, ma
   const metadata = applied.metadata.annotations ? { ...applied.metadata, annotations: rest } : applied.metadata;
   const text = `${JSON.stringify(sortedKeys({ ...applied, metadata }))}\n`;
   return { ...object, metadata: { ...object.metadata, annotations: { ...annotations, [lastApplied]: text } } };
-}
-
-function sortedKeys(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sortedKeys);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, v]) => [key, sortedKeys(v)]),
-  );
 }
