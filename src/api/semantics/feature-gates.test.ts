@@ -42,13 +42,6 @@ describe("resolveFeatureGates()", () => {
 
 test("the flag takes pairs, and may be repeated", () => {
   const flag = featureGatesFlag(kubelet);
-
-  test("takes the component's own prefix where there are several", () => {
-    const several = featureGatesFlag({ component: "apiserver", switchable: new Set(["APIServerIdentity"]) });
-    expect(several.parse("kube:APIServerIdentity=false", undefined)).toEqual({ APIServerIdentity: false });
-    expect(() => several.parse("other:APIServerIdentity=false", undefined)).toThrow("component not registered: other");
-    expect(() => flag.parse("kube:MemoryQoS=true", undefined)).toThrow("unrecognized feature gate: kube:MemoryQoS");
-  });
   expect(flag.parse("NodeSwap=true,GracefulNodeShutdown=f", { MemoryQoS: true })).toEqual({
     ...{ MemoryQoS: true, NodeSwap: true, GracefulNodeShutdown: false },
   });
@@ -73,4 +66,11 @@ describe("registerFeatureMetrics()", () => {
     ])
       expect(text).toContain(`${line}\n`);
   });
+});
+
+test("takes the component's own prefix where there are several", () => {
+  const several = featureGatesFlag({ component: "apiserver", switchable: new Set(["APIServerIdentity"]) });
+  expect(several.parse("kube:APIServerIdentity=false", undefined)).toEqual({ APIServerIdentity: false });
+  expect(() => several.parse("other:APIServerIdentity=false", undefined)).toThrow("component not registered: other");
+  expect(() => featureGatesFlag(kubelet).parse("kube:MemoryQoS=true", undefined)).toThrow("unrecognized feature gate: kube:MemoryQoS");
 });
