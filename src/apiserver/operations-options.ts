@@ -187,7 +187,6 @@ function delivery(values: FlagValues<typeof operationsFlags>, kind: "log" | "web
   const maxBatchBytes = values[`audit-${kind}-truncate-max-batch-size`];
   const maxEventBytes = values[`audit-${kind}-truncate-max-event-size`];
   refuse(
-    [maxBatchSize > bufferSize, `--audit-${kind}-batch-max-size: expected at most the buffer's size, ${bufferSize}`],
     [
       throttles && (perSecond <= 0 || burst < 1),
       `--audit-${kind}-batch-throttle-enable: expected a positive --audit-${kind}-batch-throttle-qps and -burst`,
