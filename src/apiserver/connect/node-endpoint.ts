@@ -42,6 +42,8 @@ export function podOf(deps: ConnectDependencies, namespace: string, name: string
 export function kubeletUrlOf(deps: ConnectDependencies, pod: Pod): string {
   const nodeName = pod.spec.nodeName;
   if (!nodeName) throw badRequest(`pod ${pod.metadata.name} does not have a host assigned`);
+  // Upstream names what the request is about, with the name of what it has not found.
+  if (!deps.nodes.get(nodeName)) throw notFound(pods, nodeName);
   return kubeletUrlOfNode(deps, nodeName);
 }
 
