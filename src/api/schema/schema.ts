@@ -74,7 +74,7 @@ const schemaUnions: Readonly<Record<string, SchemaUnion["or"]>> = {
   "apiextensions-v1.JSONSchemaPropsOrStringArray": "strings",
 };
 
-/** The one type that has no fields, and is no value of any form. */
+/** A type that has no fields, and is no value of any form: facts of generated tables do not tell this one from those that are. */
 const emptyStruct = "apiextensions-v1.CustomResourceSubresourceStatus";
 
 /** Links tables into schemas; one instance serves a process (`builtInSchemas`). */
@@ -115,7 +115,8 @@ export class SchemaSet {
     const or = schemaUnions[text];
     if (or) return { kind: "any", union: { or, schema: this.get("apiextensions-v1.JSONSchemaProps") } };
     if (text === "apiextensions-v1.JSON") return { kind: "any", typeName: "v1.JSON" };
-    if (text === emptyStruct) return { kind: "object", schema: { name: text, fields: new Map(), kinds: [] } };
+    if (text === emptyStruct || factsOf(text)?.scalar === "object")
+      return { kind: "object", schema: { name: text, fields: new Map(), kinds: [] } };
     if (!factsOf(text)?.fields) return { kind: "any" };
     return {
       kind: "object",

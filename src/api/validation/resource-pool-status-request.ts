@@ -1,8 +1,7 @@
 // Questions for the state of a driver's resource pools: whose pools, and how many answers at most. What was asked stays.
 import { type FieldError, invalidValue, required, tooLong } from "../meta/field-error.ts";
-import { isDNS1123Subdomain } from "../meta/names.ts";
+import { isDNS1123Subdomain, isDNS1123SubdomainCaseless } from "../meta/names.ts";
 import type { ResourcePoolStatusRequest } from "../types/resource-v1alpha3.ts";
-import { validateDriverName } from "./device-rules.ts";
 import { checkImmutable } from "./rules.ts";
 
 const maxPoolName = 253;
@@ -12,7 +11,7 @@ export function validateResourcePoolStatusRequest({ spec }: ResourcePoolStatusRe
   const errors: FieldError[] = [];
   const { driver = "", poolName, limit } = spec ?? {};
   if (driver === "") errors.push(required("spec.driver"));
-  else validateDriverName(errors, "spec.driver", driver);
+  else for (const problem of isDNS1123SubdomainCaseless(driver)) errors.push(invalidValue("spec.driver", driver, problem));
   if (poolName !== undefined) validatePool(errors, poolName);
   if (limit !== undefined && limit < 1) errors.push(invalidValue("spec.limit", limit, "must be greater than or equal to 1"));
   if (limit !== undefined && limit > maxLimit) errors.push(invalidValue("spec.limit", limit, `must be less than or equal to ${maxLimit}`));

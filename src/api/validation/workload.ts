@@ -10,7 +10,8 @@ const maxTemplates = 8;
 
 /** Exactly one of the members of a union. */
 function checkUnion(errors: FieldError[], field: string, value: object, members: readonly string[]): void {
-  const given = members.filter((member) => (value as Readonly<Record<string, unknown>>)[member] !== undefined);
+  // Null is written where there is none.
+  const given = members.filter((member) => ((value as Readonly<Record<string, unknown>>)[member] ?? null) !== null);
   const list = members.map((member) => `\`${member}\``).join(", ");
   if (given.length === 0) errors.push(invalidValue(field, "", `must specify one of: ${list}`));
   if (given.length > 1) errors.push(invalidValue(field, `{${given.join(", ")}}`, `must specify exactly one of: ${list}`));

@@ -1,8 +1,9 @@
 // pods/log: checks the options as upstream does, then streams the answer of the pod's kubelet.
 
 import type { IncomingMessage } from "node:http";
-import { FieldError, type FieldErrorType, invalidValue } from "../../api/meta/field-error.ts";
+import { FieldError, type FieldErrorType, forbiddenField } from "../../api/meta/field-error.ts";
 import { badRequest, internalError, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { normalizeTime, timeProblem } from "../../api/meta/time.ts";
 import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
@@ -63,18 +64,14 @@ export function parseLogOptions(query: URLSearchParams, podName: string): Record
   integer("limitBytes", 1);
   integer("sinceSeconds", 1);
   const sinceTime = query.get("sinceTime");
+  if (sinceTime && normalizeTime(sinceTime) === undefined) throw badRequest(timeProblem(sinceTime));
   if (sinceTime) {
     if (options.sinceSeconds !== undefined)
       errors.push(new FieldError("FieldValueForbidden", "[]", "", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
-    if (Number.isNaN(Date.parse(sinceTime))) errors.push(invalidValue("sinceTime", sinceTime, "must be an RFC 3339 time"));
     options.sinceTime = sinceTime;
   }
-  const stream = query.get("stream");
-  if (stream) {
-    if (!["All", "Stdout", "Stderr"].includes(stream))
-      errors.push(new FieldError("FieldValueNotSupported", "stream", stream, 'supported values: "All", "Stderr", "Stdout"'));
-    options.stream = stream;
-  }
+  // Behind a gate that is off.
+  if (query.has("stream")) errors.push(forbiddenField("stream", "may not be specified"));
   if (errors.length > 0) throw invalid({ group: "", kind: "PodLogOptions" }, podName, errors);
   return options;
 }

@@ -142,7 +142,11 @@ function charged(budget: PodDisruptionBudget, pod: Pod, nowMs: number): PodDisru
   const { disruptionsAllowed: allowed = 0, disruptedPods = {} } = status;
   if (allowed < 0) throw forbidden(poddisruptionbudgets, name, "pdb disruptions allowed is negative");
   if (Object.keys(disruptedPods).length > maxDisruptedPods)
-    throw forbidden(poddisruptionbudgets, name, "DisruptedPods map too big - too many evictions not confirmed by PDB controller");
+    throw forbidden(
+      { ...poddisruptionbudgets, resource: "poddisruptionbudget" },
+      name,
+      "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
+    );
   if (allowed === 0) throw wouldViolate(explainRefusal(name, status));
   return {
     ...budget,

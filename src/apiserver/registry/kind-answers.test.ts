@@ -199,7 +199,7 @@ describe("an empty list", () => {
 describe("a body in YAML", () => {
   it("is told of in the order of its keys", async () => {
     const sent = {
-      body: "kind: ConfigMap\napiVersion: v1\nzz: 1\nmetadata: {name: y, b: 1, a: 2}\naa: {}\n",
+      body: "kind: ConfigMap\napiVersion: v1\nzz: 1\nmetadata: {name: yy, b: 1, a: 2}\naa: {}\n",
       contentType: "application/yaml",
     };
     const { status, warnings } = await server.send("POST", configMaps, sent);

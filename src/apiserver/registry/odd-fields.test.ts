@@ -108,6 +108,37 @@ describe("an update", () => {
   });
 });
 
+describe("a Scale", () => {
+  const url = `${apps}/replicasets/r`;
+  const ownersOf = async (): Promise<string[]> => {
+    const { managedFields = [] } = (await server.send("GET", url)).body["metadata"];
+    return managedFields.filter(({ fieldsV1 }) => JSON.stringify(fieldsV1).includes("f:replicas")).map(({ manager = "" }) => manager);
+  };
+  const scaled = (replicas: number, manager: string) =>
+    server.send("PATCH", `${url}/scale?fieldManager=${manager}`, {
+      body: { spec: { replicas } },
+      contentType: "application/merge-patch+json",
+    });
+
+  it("of no replicas is owned by nobody, nor is what is written after it", async () => {
+    const made = { kind: "ReplicaSet", metadata: { name: "r" }, spec: { replicas: 3, selector, template } };
+    await server.send("POST", `${apps}/replicasets?fieldManager=creator`, { body: made });
+    await scaled(5, "one");
+    expect(await ownersOf()).toEqual(["one"]);
+    await scaled(0, "two");
+    expect(await ownersOf()).toEqual([]);
+    await scaled(4, "three");
+    expect(await ownersOf()).toEqual([]);
+    await server.send("PATCH", `${url}?fieldManager=four`, {
+      body: { spec: { replicas: 6 } },
+      contentType: "application/merge-patch+json",
+    });
+    expect(await ownersOf()).toEqual(["four"]);
+    await scaled(7, "five");
+    expect(await ownersOf()).toEqual(["five"]);
+  });
+});
+
 describe("an applied Scale", () => {
   const apply = (name: string, body: object) =>
     server.send("PATCH", `${apps}/deployments/${name}/scale?fieldManager=m&force=true`, {

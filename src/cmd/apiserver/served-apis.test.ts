@@ -186,3 +186,43 @@ describe("kinds behind feature gates", () => {
     );
   });
 });
+
+describe("kinds that are off by default", () => {
+  const group = "/apis/scheduling.k8s.io/v1alpha2/namespaces/default/podgroups?dryRun=All";
+  const basic = { schedulingPolicy: { basic: {} } };
+  const problemsOf = ({ body }: { readonly body: Body }): string[] =>
+    (body.details?.causes ?? []).map(({ field, message }: { field: string; message: string }) => `${field}: ${message}`);
+
+  it("have upstream's defaults, rules and unknown fields", async () => {
+    const call = await start("--runtime-config=api/all=true", `${gates},GenericWorkload=true`);
+    const made = await call(group, post({ metadata: { name: "g" }, spec: { ...basic, schedulingConstraints: {} } }));
+    expect(made.body.spec).toEqual({ ...basic, podGroupTemplateRef: null, disruptionMode: "Pod" });
+    expect(made.body.metadata.generation).toBeUndefined();
+    expect(problemsOf(await call(group, post({ metadata: { name: "g" }, spec: { ...basic, podGroupTemplateRef: {} } })))).toEqual([
+      'spec.podGroupTemplateRef: Invalid value: "": must specify one of: `workload`',
+    ]);
+    const strict = { metadata: { name: "g" }, spec: { schedulingPolicy: { basic: { a: 1 } } } };
+    expect((await call(`${group}&fieldValidation=Strict`, post(strict))).body.message).toContain(
+      'strict decoding error: unknown field "spec.schedulingPolicy.basic.a"',
+    );
+
+    const bindings = "/apis/admissionregistration.k8s.io/v1alpha1/mutatingadmissionpolicybindings?dryRun=All";
+    const binding = await call(bindings, post({ metadata: { name: "b" }, spec: { policyName: "p", paramRef: { name: "x" } } }));
+    expect(binding.body.spec.paramRef).toEqual({ name: "x", parameterNotFoundAction: "Deny" });
+
+    const bundles = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles?dryRun=All";
+    const bundle = { metadata: { name: "a:b", labels: { "a b": "c" } }, spec: { trustBundle: authorityPem() } };
+    expect(problemsOf(await call(bundles, post(bundle)))[0]).toContain("metadata.name: ");
+
+    const requests = "/apis/certificates.k8s.io/v1beta1/namespaces/default/podcertificaterequests?dryRun=All";
+    const request = { metadata: { name: "r" }, spec: { unverifiedUserAnnotations: { plain: "x", "Acme.io/foo": "y" } } };
+    expect(problemsOf(await call(requests, post(request))).filter((text) => text.includes("Annotations"))).toEqual([
+      'spec.unverifiedUserAnnotations: Invalid value: "plain": must be a domain-prefixed key (such as "acme.io/foo")',
+    ]);
+
+    const pools = "/apis/resource.k8s.io/v1alpha3/resourcepoolstatusrequests?dryRun=All";
+    expect(problemsOf(await call(pools, post({ metadata: { name: "q" }, spec: { driver: "a:b" } })))[0]).toContain(
+      "an RFC 1123 subdomain must consist of alphanumeric characters",
+    );
+  });
+});

@@ -23,3 +23,25 @@ function afterScale(owner: Owner, replicas: FieldSet): readonly Owner[] {
   const rest = difference(owner.set, replicas);
   return isEmptySet(rest) ? [timeless] : [{ ...bare, set: rest }, timeless];
 }
+
+/** Whether anybody owns the replicas. */
+export function areReplicasOwned(entries: readonly ManagedFieldsEntry[] | undefined, replicas: FieldSet): boolean {
+  const owners = entries && readOwners(entries);
+  return owners !== undefined && [...owners.values()].some(({ set }) => !isEmptySet(intersection(set, replicas)));
+}
+
+/** The owners without the replicas. */
+export function withoutReplicas(
+  entries: readonly ManagedFieldsEntry[] | undefined,
+  replicas: FieldSet,
+): readonly ManagedFieldsEntry[] | undefined {
+  const owners = entries && readOwners(entries);
+  if (!owners) return entries;
+  const kept = [...owners.values()].flatMap((owner) => {
+    if (isEmptySet(intersection(owner.set, replicas))) return [owner];
+    const { entry: _, ...bare } = owner;
+    const set = difference(owner.set, replicas);
+    return isEmptySet(set) ? [] : [{ ...bare, set }];
+  });
+  return sortedEntries(kept);
+}

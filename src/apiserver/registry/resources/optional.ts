@@ -6,7 +6,9 @@ import { age, ageColumn, column, nameColumn, since } from "../../../api/encode/t
 import { isConfigMapKey } from "../../../api/meta/names.ts";
 import * as optional from "../../../api/optional-resources.generated.ts";
 import { apiVersionOf, type ResourceType } from "../../../api/resource-type.ts";
+import type { MutatingAdmissionPolicyBinding } from "../../../api/types/admissionregistration-v1.ts";
 import type { DeviceTaintRule } from "../../../api/types/resource-v1beta2.ts";
+import type { PodGroup } from "../../../api/types/scheduling-v1alpha2.ts";
 import { validateDeviceTaintRule } from "../../../api/validation/device-taint-rule.ts";
 import { validateLeaseCandidate } from "../../../api/validation/lease-candidate.ts";
 import { validateResourcePoolStatusRequest } from "../../../api/validation/resource-pool-status-request.ts";
@@ -97,11 +99,13 @@ const gatedRules = {
   schedulingConstraints: null,
 } as const;
 
-/** A group of pods, or a template of groups, without that. */
-function withoutGatedRules<T extends object>(rules: T): T {
+/** A template of groups without that. */
+const withoutGatedRules = <T extends object>(rules: T): T => without(rules, gatedRules);
+
+function without<T extends object>(rules: T, gated: Readonly<Record<string, null | undefined>>): T {
   const kept = { ...rules } as Record<string, unknown>;
   let changed = false;
-  for (const [field, absent] of Object.entries(gatedRules)) {
+  for (const [field, absent] of Object.entries(gated)) {
     if (kept[field] === undefined || kept[field] === null) continue;
     changed = true;
     if (absent === undefined) delete kept[field];
@@ -117,10 +121,17 @@ const workloadDefinition = describe(optional.workloadsV1alpha2, {
   table: { columns: [nameColumn, ageColumn], cells: (workload, nowMs) => [workload.metadata.name, age(workload, nowMs)] },
 });
 
+const gatedRulesOfGroups = { ...gatedRules, schedulingConstraints: undefined };
+
+/** Upstream takes the mode away and fills in the default when it reads what it has stored. */
+const withMode = (spec: PodGroup["spec"]): PodGroup["spec"] => fill(spec, { disruptionMode: "Pod" });
+
 const podGroupDefinition = describe(optional.podgroupsV1alpha2, {
-  withoutGated: (group) => change(group, "spec", withoutGatedRules),
+  defaults: (group) => change(group, "spec", withMode),
+  withoutGated: (group) => change(group, "spec", (spec) => withMode(without(spec, gatedRulesOfGroups))),
   create: { validate: validatePodGroup },
   update: { validate: validatePodGroupUpdate },
+  countsGeneration: false,
   tablelessStatus: true,
   table: {
     columns: [
@@ -165,6 +176,10 @@ const storageVersionDefinition = describe(optional.storageversionsV1alpha1, {
     },
   },
 });
+
+/** The first version does not ask what a missing parameter means. */
+const withParamRefDefault = (binding: MutatingAdmissionPolicyBinding): MutatingAdmissionPolicyBinding =>
+  change(binding, "spec", (spec) => change(spec, "paramRef", (ref) => fill(ref, { parameterNotFoundAction: "Deny" })));
 
 function deviceVersions(): AnyDefinition[] {
   const described: Readonly<Record<string, AnyDefinition>> = {
@@ -227,7 +242,10 @@ function definitions(nowMs: () => number): readonly AnyDefinition[] {
     otherVersion(optional.mutatingadmissionpoliciesV1beta1, mutatingPolicyDefinition),
     otherVersion(optional.mutatingadmissionpolicybindingsV1beta1, mutatingPolicyBindingDefinition),
     otherVersion(optional.mutatingadmissionpoliciesV1alpha1, mutatingPolicyDefinition),
-    otherVersion(optional.mutatingadmissionpolicybindingsV1alpha1, mutatingPolicyBindingDefinition),
+    otherVersion(optional.mutatingadmissionpolicybindingsV1alpha1, {
+      ...mutatingPolicyBindingDefinition,
+      defaults: (binding) => withParamRefDefault(mutatingPolicyBindingDefinition.defaults?.(binding) ?? binding),
+    } as AnyDefinition),
     podGroupDefinition,
     workloadDefinition,
     leaseCandidateDefinition,

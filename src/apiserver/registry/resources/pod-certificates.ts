@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { column, nameColumn, wideColumn } from "../../../api/encode/table/columns.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
 import { type FieldError, invalidValue, notSupported, omittedValue, required, tooLong } from "../../../api/meta/field-error.ts";
-import { byteLength, isDNS1123Subdomain } from "../../../api/meta/names.ts";
+import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../../../api/meta/names.ts";
 import { parseTime } from "../../../api/meta/time.ts";
 import { podcertificaterequestsV1beta1 } from "../../../api/optional-resources.generated.ts";
 import type { PodCertificateRequest } from "../../../api/types/certificates-v1beta1.ts";
@@ -26,6 +26,7 @@ const chainField = "status.certificateChain";
 export function validatePodCertificateRequest({ spec }: Request): FieldError[] {
   const errors: FieldError[] = [];
   validateSignerName(errors, "spec.signerName", spec.signerName ?? "");
+  validateUserAnnotations(errors, "spec.unverifiedUserAnnotations", spec.unverifiedUserAnnotations ?? {});
   const named = (field: "podName" | "serviceAccountName" | "nodeName", uidField: "podUID" | "serviceAccountUID" | "nodeUID"): void => {
     addProblems(errors, `spec.${field}`, spec[field] ?? "", isDNS1123Subdomain(spec[field] ?? ""));
     const uid = spec[uidField] ?? "";
@@ -42,6 +43,23 @@ export function validatePodCertificateRequest({ spec }: Request): FieldError[] {
     errors.push(invalidValue("spec.maxExpirationSeconds", seconds, `must be in the range [${hourSeconds}, ${longest}]`));
   validateRequestedKey(errors, spec);
   return errors;
+}
+
+const maxAnnotationBytes = 256 * 1024;
+
+/** What a pod's author says to the signer: keys with a domain, in any case. */
+function validateUserAnnotations(errors: FieldError[], field: string, annotations: Readonly<Record<string, string>>): void {
+  for (const key of Object.keys(annotations).map((name) => name.toLowerCase())) {
+    if (key === "") errors.push(required(field));
+    else {
+      const problems = isQualifiedName(key);
+      addProblems(errors, field, key, problems);
+      if (problems.length === 0 && !key.includes("/"))
+        errors.push(invalidValue(field, key, 'must be a domain-prefixed key (such as "acme.io/foo")'));
+    }
+  }
+  const bytes = Object.entries(annotations).reduce((sum, [key, value]) => sum + byteLength(key) + byteLength(value), 0);
+  if (bytes > maxAnnotationBytes) errors.push(tooLong(field, maxAnnotationBytes));
 }
 
 const stateOf = ({ status }: Request): string | undefined =>

@@ -6,7 +6,7 @@ import { type FieldError, invalidValue, tooLong } from "../../../api/meta/field-
 import { byteLength, isDNS1123Subdomain } from "../../../api/meta/names.ts";
 import { clustertrustbundlesV1beta1 } from "../../../api/optional-resources.generated.ts";
 import type { ClusterTrustBundle } from "../../../api/types/certificates-v1beta1.ts";
-import { checkImmutable, checkName } from "../../../api/validation/rules.ts";
+import { checkImmutable } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
 import { describe } from "./describe.ts";
 
@@ -17,7 +17,6 @@ const block = /-----BEGIN ([^\n-]*)-----\r?\n([\s\S]*?)-----END \1-----/g;
 export function validateTrustBundle(bundle: ClusterTrustBundle, old?: ClusterTrustBundle): FieldError[] {
   const errors: FieldError[] = [];
   const { signerName = "", trustBundle = "" } = bundle.spec ?? {};
-  checkName(errors, "metadata.name", bundle.metadata.name, (name) => nameProblems(name, signerName));
   if (signerName !== "") validateSignerName(errors, "spec.signerName", signerName);
   if (old === undefined || trustBundle !== old.spec.trustBundle) validateAnchors(errors, trustBundle);
   if (old) checkImmutable(errors, "spec.signerName", signerName, old.spec.signerName ?? "");
@@ -62,8 +61,8 @@ function blockProblem(type: string, body: string): string | undefined {
 }
 
 export const trustBundleDefinition = describe<ClusterTrustBundle>(clustertrustbundlesV1beta1, {
-  // What a name may be depends on the signer: it is checked with the rest.
-  validateName: () => [],
+  // What a name may be depends on the signer.
+  validateName: (name, _prefix, bundle) => nameProblems(name, bundle.spec?.signerName ?? ""),
   create: { validate: (bundle) => validateTrustBundle(bundle) },
   update: { validate: validateTrustBundle },
   allowUnconditionalUpdate: false,
