@@ -54,6 +54,11 @@ export async function parseAuthorizationConfig(text: string, options: Authorizat
   return configs;
 }
 
+/** Whether two configurations say the same, in whatever words. */
+export function isSameChain(one: readonly AuthorizerConfig[], other: readonly AuthorizerConfig[]): boolean {
+  return JSON.stringify(one) === JSON.stringify(other); // of expressions their texts: what evaluates them is no JSON
+}
+
 /** Authorizers that are no webhooks have fixed names, those that the flag's modes have. */
 function confirmNames(configs: readonly AuthorizerConfig[], requiredTypes: readonly AuthorizerType[]): void {
   const problems = configs.flatMap(({ type, name }) => {

@@ -19,6 +19,7 @@ function condition(text: string): Expression {
   if (problem !== undefined) throw new ExpressionError(problem, { isInternal });
   const conditions = compileAuthorizationConditions([text]);
   return {
+    text,
     reads: () => false,
     evaluate: (review) => conditions.matches(review as SubjectAccessReviewSpec), // the variable "request" is one
   };

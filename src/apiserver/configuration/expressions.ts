@@ -13,6 +13,7 @@ export type ExpressionVariable =
   | "request";
 
 export interface Expression {
+  readonly text: string;
   /** Whether the expression reads this field of its variable. */
   reads(field: string): boolean;
   /** The result as JSON. Throws what went wrong. */

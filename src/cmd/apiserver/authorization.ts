@@ -56,13 +56,20 @@ export async function openAuthorization(settings: ApiServerSettings, deps: Autho
   const stack = new StopStack();
   stack.add(chain);
   const requiredTypes = configs.map((config) => config.type);
+  let loaded = configs;
   const reloads = createReloadMetrics(deps, "authorization");
   reloads.started(contentHash(text));
   stack.add(
     followFiles([{ path: configFile, contents: text }], {
       clock: deps.clock,
       async changed([contents = ""]) {
-        current = await chain.create(await parse(contents, requiredTypes));
+        const { isSameChain } = await import("../../apiserver/authz/authorization-config.ts");
+        const changed = await parse(contents, requiredTypes);
+        // The same in other words: what webhooks have answered is still remembered.
+        if (isSameChain(changed, loaded)) return;
+        confirmEnabled(changed, requiredTypes);
+        current = await chain.create(changed);
+        loaded = changed;
         reloads.succeeded(contentHash(contents));
         deps.logger.info("Authorization configuration reloaded", { file: configFile });
       },
@@ -84,6 +91,12 @@ async function parse(text: string, requiredTypes: readonly AuthorizerType[]): Pr
   const { parseAuthorizationConfig } = await import("../../apiserver/authz/authorization-config.ts");
   const { celExpressions } = await import("../../apiserver/configuration/cel-expressions.ts");
   return parseAuthorizationConfig(text, { expressions: celExpressions, requiredTypes });
+}
+
+/** Throws where a type is added that needs something which the server has only where it was started with it. */
+function confirmEnabled(configs: readonly AuthorizerConfig[], types: readonly AuthorizerType[]): void {
+  const added = configs.find(({ type }) => ["Node", "RBAC", "ABAC"].includes(type) && !types.includes(type));
+  if (added) throw new CommandError(`authorizer type ${added.type} is not allowed if it was not enabled at initial server startup`);
 }
 
 const flagTimeoutMs = 30_000;
