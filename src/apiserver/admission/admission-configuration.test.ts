@@ -90,6 +90,9 @@ exemptions: {namespaces: [kube-system], usernames: [root]}`,
     expect(await problem(withPlugin("PodSecurity", level))).toBe(
       "plugins[0].configuration.defaults.enforce: must be one of privileged, baseline, restricted",
     );
+    expect(
+      await problem(withPlugin("MutatingAdmissionWebhook", "apiVersion: apiserver.config.k8s.io/v1alpha1\nkind: WebhookAdmission")),
+    ).toContain("kind: expected WebhookAdmissionConfiguration");
     expect(await problem(withPlugin("EventRateLimit", "apiVersion: eventratelimit.admission.k8s.io/v1alpha1\nkind: Configuration"))).toBe(
       "plugins[0].configuration.limits: must not be empty",
     );

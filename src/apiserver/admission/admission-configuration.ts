@@ -73,8 +73,7 @@ function readManifestsDirectory(root: ConfigFields, { manifests }: ParserOptions
 }
 
 function webhookSettings(root: ConfigFields, options: ParserOptions): WebhookSettings {
-  if (root.text("kind") === "WebhookAdmission") root.kindOf("WebhookAdmission", ["apiserver.config.k8s.io/v1alpha1"]);
-  else root.kindOf("WebhookAdmissionConfiguration", ["apiserver.config.k8s.io/v1"]);
+  root.kindOf("WebhookAdmissionConfiguration", ["apiserver.config.k8s.io/v1"]);
   const kubeConfigFile = root.text("kubeConfigFile") || undefined;
   if (kubeConfigFile !== undefined && !isAbsolute(kubeConfigFile)) throw root.problem("kubeConfigFile", "must be an absolute file path");
   const manifestsDirectory = readManifestsDirectory(root, options);
