@@ -286,6 +286,29 @@ describe("startCustomResources()", () => {
     expect((await fixture.send("GET", `${widgets}/w`)).body).toMatchObject({ spec: { size: 7 } });
   });
 
+  it("refuses what is no number where the scale looks, and a scale that says nothing of how many", async () => {
+    const scale = { specReplicasPath: ".spec.a.count", statusReplicasPath: ".status.count", labelSelectorPath: ".status.selector" };
+    await define(widgetDefinition({}, { subresources: { status: {}, scale } }));
+    const problemOf = async (spec: unknown): Promise<unknown> => (await create("w", { spec })).body.message;
+    expect([await problemOf({ a: { count: "3" } }), await problemOf({ a: [1] }), await problemOf({ a: { count: null } })]).toEqual([
+      'Widget.example.com "w" is invalid: .spec.a.count: Invalid value: 0: .spec.a.count accessor error: 3 is of the type string, expected int64',
+      'Widget.example.com "w" is invalid: .spec.a.count: Invalid value: 0: .spec.a.count accessor error: [1] is of the type []interface {}, expected map[string]interface{}',
+      'Widget.example.com "w" is invalid: .spec.a.count: Invalid value: 0: .spec.a.count accessor error: <nil> is of the type <nil>, expected int64',
+    ]);
+    await create("v", { spec: { a: null } });
+    const status = async (status: object): Promise<unknown> => (await fixture.merge(`${widgets}/v/status`, { status })).body.message;
+    expect(await status({ selector: "no selector (" })).toBeUndefined();
+    expect(await status({ selector: 5 })).toContain(
+      '.status.selector: Invalid value: "": .status.selector accessor error: 5 is of the type int64',
+    );
+    const scaled = async (body: object): Promise<unknown> => {
+      const reply = await fixture.merge(`${widgets}/v/scale`, body);
+      return [reply.status, reply.body.message];
+    };
+    expect(await scaled({})).toEqual([400, 'the spec replicas field ".spec.a.count" cannot be empty']);
+    expect(await scaled({ spec: { replicas: 1 } })).toEqual([500, "value cannot be set because .spec.a is not a map[string]interface{}"]);
+  });
+
   it("ends a definition whose other updates would be refused", async () => {
     await define(widgetDefinition());
     await create("w");

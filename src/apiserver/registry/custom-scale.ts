@@ -7,7 +7,9 @@ import type { ScalePaths } from "./resource-definition.ts";
 import type { Scale } from "./scale.ts";
 
 /** What was looked for at a path of field names; the problem where it is of another type, or what is on the way is no object. */
-export type Nested<T> = { readonly value: T | undefined; readonly problem?: undefined } | { readonly problem: string };
+export type Nested<T> =
+  | { readonly value: T | undefined; readonly problem?: undefined }
+  | { readonly value?: undefined; readonly problem: string };
 
 const isCount = (value: unknown): value is number => Number.isInteger(value);
 const isText = (value: unknown): value is string => typeof value === "string";
@@ -22,7 +24,7 @@ function nestedAt<T>(object: unknown, path: readonly string[], is: (value: unkno
   let value = object;
   for (const [i, field] of path.entries()) {
     if (value === null || value === undefined) return { value: undefined };
-    if (!isJsonObject(value)) return { problem: accessorError(path.slice(0, i + 1), value, "map[string]interface {}") };
+    if (!isJsonObject(value)) return { problem: accessorError(path.slice(0, i + 1), value, "map[string]interface{}") };
     if (!Object.hasOwn(value, field)) return { value: undefined };
     value = value[field];
   }

@@ -3,10 +3,10 @@
 import { invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { type Labels, labelMatcher, labelsMatcher } from "../../api/meta/selectors.ts";
-import { invalid } from "../../api/meta/status-error.ts";
+import { badRequest, invalid } from "../../api/meta/status-error.ts";
 import type { LabelSelector, ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ExpectedKind } from "./body.ts";
-import { customScaleOf, withValueAt } from "./custom-scale.ts";
+import { countAt, customScaleOf, withValueAt } from "./custom-scale.ts";
 import { checkName } from "./object-meta.ts";
 import type { ScalePaths } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -56,7 +56,8 @@ export async function updateScale(
   change: (scale: Scale) => KubernetesObject,
 ): Promise<UpdateResult> {
   return updateScaled(env, store, request, (object, oldScale, { paths }) => {
-    const wanted = change(oldScale);
+    const isUnset = paths !== undefined && countAt(object, paths.specReplicas).value === undefined;
+    const wanted = change(isUnset ? { ...oldScale, spec: { replicas: unsetReplicas } } : oldScale);
     checkName(wanted, request.name);
     return { wanted, changeTo: (scale) => ({ object: withScale(object, scale, paths) }) };
   });
@@ -113,8 +114,12 @@ async function updateScaled(
   });
 }
 
+/** Stands in the Scale of a custom object that does not say how many it wants, so that a patch which does not either is noticed. */
+const unsetReplicas = -(2 ** 31);
+
 function withScale(object: Scalable, scale: Scale, paths: ScalePaths | undefined): KubernetesObject {
   const replicas = scale.spec?.replicas ?? 0;
+  if (paths && replicas === unsetReplicas) throw badRequest(`the spec replicas field ".${paths.specReplicas.join(".")}" cannot be empty`);
   // Custom objects are checked by the paths of their scale.
   if (replicas < 0 && !paths)
     throw invalid(scaleKind, object.metadata.name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
