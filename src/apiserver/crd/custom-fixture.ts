@@ -1,7 +1,8 @@
 // For tests: a resource handler (see registry/request-fixture.ts) whose CustomResourceDefinitions are served, over a virtual
 // clock.
-import { StatusError } from "../../api/meta/status-error.ts";
+
 import { compileSchemaRules } from "../../api/cel/validate-rules.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import { compileSchema } from "../../api/structural/compile-schema.ts";
 import { createLogger } from "../../base/log.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
