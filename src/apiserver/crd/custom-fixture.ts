@@ -1,5 +1,7 @@
 // For tests: a resource handler (see registry/request-fixture.ts) whose CustomResourceDefinitions are served, over a virtual
 // clock.
+
+import { compileSchemaRules } from "../../api/cel/validate-rules.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import { compileSchema } from "../../api/structural/compile-schema.ts";
 import { createLogger } from "../../base/log.ts";
@@ -54,7 +56,8 @@ export function createCustomFixture(webhooks: () => Promise<WebhookClient> = noW
     resolve: createServiceResolver({ reader: stores.reader, clock }),
     metrics: createConversionMetrics(metrics, clock),
   };
-  const running = startCustomResources({ stores, client, clock, logger, compile: compileSchema, conversion });
+  const compile: typeof compileSchema = (schema) => compileSchema(schema, { compileRules: compileSchemaRules });
+  const running = startCustomResources({ stores, client, clock, logger, compile, conversion });
   const settle = async (): Promise<void> => {
     for (let i = 0; i < 10; i++) await clock.advance(200);
   };

@@ -309,6 +309,22 @@ describe("startCustomResources()", () => {
     expect(await scaled({ spec: { replicas: 1 } })).toEqual([500, "value cannot be set because .spec.a is not a map[string]interface{}"]);
   });
 
+  it("warns of rules that unchanged values break, also where the update is refused", async () => {
+    await define(widgetDefinition());
+    await create("w", { spec: { a: -1, b: 1 } });
+    const positive = { type: "integer", "x-kubernetes-validations": [{ rule: "self > 0", message: "positive" }] };
+    const spec = { type: "object", properties: { a: positive, b: positive } };
+    const openAPIV3Schema = { type: "object", properties: { spec } };
+    await fixture.redefine("widgets.example.com", [{ op: "replace", path: "/spec/versions/0/schema", value: { openAPIV3Schema } }]);
+    for (const [b, expected] of [
+      [2, 200],
+      [-2, 422],
+    ]) {
+      const { status, warnings } = await fixture.merge(`${widgets}/w`, { spec: { b } });
+      expect([status, warnings]).toEqual([expected, ["spec.a: Invalid value: -1: positive"]]);
+    }
+  });
+
   it("ends a definition whose other updates would be refused", async () => {
     await define(widgetDefinition());
     await create("w");

@@ -87,21 +87,22 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
     computed = {},
   } = options;
   const handler = createResourceHandler(stores, { clock, admission, hooks, creators, connects, computed });
-  const ask = async (method: string, path: string, sent: SendOptions): Promise<{ response: ApiResponse; context: RequestContext }> => {
-    const context = contextOf(method, path, sent, clock.now());
-    return { response: await handler(context), context };
-  };
+  const contextAt = (method: string, path: string, sent: SendOptions): RequestContext => contextOf(method, path, sent, clock.now());
+  const ask = async (method: string, path: string, sent: SendOptions): Promise<{ response: ApiResponse }> => ({
+    response: await handler(contextAt(method, path, sent)),
+  });
   return {
     clock,
     store,
     stores,
     handler,
     async send(method, path, sent = {}) {
+      const context = contextAt(method, path, sent);
+      const { warnings } = context;
       try {
-        const { response, context } = await ask(method, path, sent);
-        return { ...(await read(response)), warnings: context.warnings };
+        return { ...(await read(await handler(context))), warnings };
       } catch (error) {
-        if (error instanceof StatusError) return { status: error.code, body: error.status as unknown as Reading, warnings: [] };
+        if (error instanceof StatusError) return { status: error.code, body: error.status as unknown as Reading, warnings };
         throw error;
       }
     },
