@@ -1,5 +1,5 @@
 // All subresources that connect a client to a node: the map the resource handler dispatches by.
-import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { endpoints, nodes, pods, services } from "../../api/resources.generated.ts";
 import type { Dial } from "../../rpc/dial.ts";
 import type { ConnectionAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
@@ -36,7 +36,7 @@ export function createConnects(reader: AdmissionReader, access: KubeletAccess): 
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),
     services: reader.informer(services),
-    endpointSlices: reader.informer(endpointslices),
+    endpoints: reader.informer(endpoints),
   };
   return { ...podStreamConnects(deps), ...podLogConnects(deps), ...proxyConnects(deps) };
 }

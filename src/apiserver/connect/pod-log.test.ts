@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import WebSocket from "ws";
-import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { endpoints, nodes, pods, services } from "../../api/resources.generated.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
 import { certificatePem, generateKey, issueCertificate, privateKeyPem } from "../../base/x509/certificate.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
@@ -52,7 +52,7 @@ async function startFront(kubeletPort: number): Promise<number> {
   reader.put(nodes, { metadata: { name: "n" }, spec: {}, status });
   const deps = {
     ...{ kubeletTls: {}, pods: reader.informer(pods), nodes: reader.informer(nodes) },
-    ...{ services: reader.informer(services), endpointSlices: reader.informer(endpointslices) },
+    ...{ services: reader.informer(services), endpoints: reader.informer(endpoints) },
   };
   const handler = podLogConnects(deps)["/pods/log"];
   const server = createServer().on("upgrade", (message, socket, head) => {

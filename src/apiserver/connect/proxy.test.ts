@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { endpointslices, nodes, pods, services } from "../../api/resources.generated.ts";
+import { endpoints, nodes, pods, services } from "../../api/resources.generated.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
@@ -36,15 +36,11 @@ async function send(method: string, path: string, headers: Readonly<Record<strin
     status: { addresses: [{ type: "InternalIP", address: "127.0.0.1" }], daemonEndpoints: { kubeletEndpoint: { Port: 9 } } },
   });
   reader.put(pods, { metadata: { namespace: "proxy-1", name: "p" }, spec: { containers: [] }, status: { podIPs: [{ ip: "127.0.0.1" }] } });
-  reader.put(endpointslices, {
-    metadata: { namespace: "proxy-1", name: "web-1", labels: { "kubernetes.io/service-name": "web" } },
-    addressType: "IPv4",
-    ports: [{ name: "", port }],
-    endpoints: [{ addresses: ["127.0.0.1"], targetRef: { kind: "Pod", namespace: "proxy-1", name: "p" } }],
-  });
+  const addresses = [{ ip: "127.0.0.1", targetRef: { kind: "Pod", namespace: "proxy-1", name: "p" } }];
+  reader.put(endpoints, { metadata: { namespace: "proxy-1", name: "web" }, subsets: [{ ports: [{ port }], addresses }] });
   const deps = {
     ...{ kubeletTls: {}, pods: reader.informer(pods), nodes: reader.informer(nodes) },
-    ...{ services: reader.informer(services), endpointSlices: reader.informer(endpointslices) },
+    ...{ services: reader.informer(services), endpoints: reader.informer(endpoints) },
   };
   const [plain = "", search = ""] = path.split("?");
   const query = new URLSearchParams(search);

@@ -1,15 +1,14 @@
 // Where services/proxy sends a request: to a ready endpoint of the service's port, picked at random. Only pods are sent to, at
 // an address they have themselves: whoever may write endpoints could otherwise reach through the API server what they cannot.
 import { randomInt } from "node:crypto";
-import { notFound, serviceUnavailable } from "../../api/meta/status-error.ts";
+import { notFound, type StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
 import { services } from "../../api/resources.generated.ts";
-import type { Pod, Service } from "../../api/types/core-v1.ts";
-import type { Endpoint, EndpointSlice } from "../../api/types/discovery-v1.ts";
+import type { EndpointAddress, EndpointSubset, Endpoints, Pod, Service } from "../../api/types/core-v1.ts";
 import type { Lister } from "../../client/informer.ts";
 
 export interface ServiceTargetDeps {
   readonly services: Pick<Lister<Service>, "get">;
-  readonly endpointSlices: Pick<Lister<EndpointSlice>, "inNamespace">;
+  readonly endpoints: Pick<Lister<Endpoints>, "get">;
   readonly pods: Pick<Lister<Pod>, "get">;
 }
 
@@ -29,20 +28,21 @@ interface Destination {
 
 /** Throws NotFound or ServiceUnavailable. */
 export function serviceDestination(deps: ServiceTargetDeps, { namespace, service: name, port, id }: ServicePort): Destination {
-  const service = deps.services.get(`${namespace}/${name}`);
-  if (!service) throw notFound(services, name);
-  const portName = /^\d+$/.test(port) ? nameOfPort(service, Number(port)) : port;
-  const slices = deps.endpointSlices
-    .inNamespace(namespace)
-    .filter((slice) => slice.metadata.labels?.["kubernetes.io/service-name"] === name);
-  // Nobody keeps endpoints for it (it selects nothing): upstream names the resource of the request.
-  if (slices.length === 0) throw notFound(services, name);
-  const found = slices.flatMap((slice) => destinationsIn(deps, slice, portName));
+  const key = `${namespace}/${name}`;
+  const service = deps.services.get(key);
+  // Where nobody keeps endpoints (for a service that selects nothing) upstream names the resource of the request, too.
+  const kept = service && deps.endpoints.get(key);
+  const portName = service && /^\d+$/.test(port) ? nameOfPort(service, Number(port)) : port;
+  if (!kept) throw notFound(services, name);
+  const { subsets = [] } = kept;
+  if (subsets.length === 0) throw unavailable(name);
+  const found = subsets.flatMap((subset) => destinationsIn(deps, namespace, subset, portName));
   const chosen = found.length > 0 ? found[randomInt(found.length)] : undefined;
-  const asked = slices.some(({ endpoints }) => endpoints && endpoints.length > 0) ? id : name;
-  if (!chosen) throw serviceUnavailable(`no endpoints available for service ${JSON.stringify(asked)}`);
+  if (!chosen) throw unavailable(id);
   return chosen;
 }
+
+const unavailable = (what: string): StatusError => serviceUnavailable(`no endpoints available for service ${JSON.stringify(what)}`);
 
 function nameOfPort({ metadata, spec }: Service, number: number): string {
   const port = spec.ports?.find((p) => p.port === number);
@@ -50,19 +50,18 @@ function nameOfPort({ metadata, spec }: Service, number: number): string {
   return port.name ?? "";
 }
 
-function destinationsIn(deps: ServiceTargetDeps, slice: EndpointSlice, portName: string): Destination[] {
-  const port = slice.ports?.find((p) => (p.name ?? "") === portName)?.port;
+function destinationsIn(
+  deps: ServiceTargetDeps,
+  namespace: string,
+  { addresses = [], ports = [] }: EndpointSubset,
+  portName: string,
+): Destination[] {
+  const port = ports.find(({ name = "" }) => name === portName)?.port;
   if (port === undefined) return [];
-  return (slice.endpoints ?? []).flatMap((endpoint) => {
-    const [address] = endpoint.addresses;
-    return address !== undefined && endpoint.conditions?.ready !== false && isOfPod(deps, slice, endpoint, address)
-      ? [{ address, port }]
-      : [];
-  });
+  return addresses.filter((address) => isOfPod(deps, namespace, address)).map(({ ip }) => ({ address: ip, port }));
 }
 
-function isOfPod({ pods }: ServiceTargetDeps, slice: EndpointSlice, { targetRef }: Endpoint, address: string): boolean {
-  const { namespace } = slice.metadata;
+function isOfPod({ pods }: ServiceTargetDeps, namespace: string, { ip, targetRef }: EndpointAddress): boolean {
   if (targetRef?.kind !== "Pod" || (targetRef.namespace ?? namespace) !== namespace) return false;
-  return pods.get(`${namespace}/${targetRef.name}`)?.status?.podIPs?.some(({ ip }) => ip === address) ?? false;
+  return pods.get(`${namespace}/${targetRef.name}`)?.status?.podIPs?.some((own) => own.ip === ip) ?? false;
 }

@@ -123,7 +123,8 @@ describe("manifests of policies", () => {
     await write("a.yaml", { apiVersion, kind: "Nonsense" });
     await expect(read()).rejects.toThrow("unsupported resource type *v1.Nonsense");
     expect((await api.post(mapsPath, configMap("worse"))).status).toBe(422);
-    await vi.waitFor(() => expect(metrics.text()).toMatch(/reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="failure"\} 1/));
+    const failure = /reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="failure"\} 1/;
+    await vi.waitFor(() => expect(metrics.text()).toMatch(failure), { timeout: 60_000 });
     expect(metrics.text()).toMatch(/reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="success"\} 1/);
     expect(metrics.text().match(/last_config_info\{.*hash="sha256:.*plugin="ValidatingAdmissionPolicy"\} 1/g)).toHaveLength(1);
   });
