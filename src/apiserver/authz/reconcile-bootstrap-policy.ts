@@ -1,6 +1,7 @@
 // Brings the default roles and bindings into being at start, and repairs those that have lost something. Nothing is taken
 // away: rules and subjects an administrator has added stay, and an object whose autoupdate annotation is "false" is left
-// alone. Only a binding that binds another role than it should is made anew. One list of each kind tells whether there is anything to do, so a start with nothing to do is four requests.
+// alone. Only a binding that binds another role than it should is made anew. One list of each kind tells whether there is anything
+// to do, so a start with nothing to do is four requests.
 import type { KubernetesObject, New } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
