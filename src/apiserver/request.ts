@@ -39,6 +39,11 @@ export interface ApiRequest {
   readonly cbor?: CborCodec | undefined;
 }
 
+const loggedIdCharacters = 64;
+
+/** An audit id as it stands in logs: clients may send any, of any length. */
+export const loggedAuditId = (id = ""): string => (id.length > loggedIdCharacters ? id.slice(0, loggedIdCharacters) : id);
+
 /** The path with its query, as it was sent where that is known. */
 export function requestUri({ uri, path, query }: Pick<ApiRequest, "uri" | "path" | "query">): string {
   if (uri !== undefined) return uri;

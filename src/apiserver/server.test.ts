@@ -121,6 +121,10 @@ describe("createApiServer()", () => {
       body: { kind: "Status", reason: "InternalError", message: "Internal error occurred: x is undefined" },
     });
     expect(lines.join("")).toMatch(/path="\/api\/v1\/namespaces\/n\/pods\/b".*TypeError/);
+    const headers = { "audit-id": "i".repeat(10_000) };
+    const request = { method: "GET", path: "/api/v1/namespaces/n/pods/c", query: new URLSearchParams(), headers, headerLines: () => [] };
+    await failing.api.handle({ ...request, body: { kind: "none" }, signal: new AbortController().signal, remoteAddress: "" });
+    expect(lines.at(-1)).toMatch(/auditId="i{64}"/);
   });
 
   it("says when to come back", async () => {

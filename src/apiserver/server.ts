@@ -12,7 +12,7 @@ import { anonymousUser, type UserInfo } from "./authn/user.ts";
 import { plainText } from "./http/plain-text.ts";
 import { isLongRunning, parseRequestInfo, type RequestInfo, UndeterminedPath } from "./http/request-info.ts";
 import type { CountedAnswer, RequestMetrics } from "./http/request-metrics.ts";
-import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "./request.ts";
+import { type ApiRequest, type ApiResponse, type Handler, loggedAuditId, type RequestContext, type Stage } from "./request.ts";
 
 export interface ApiServerDeps {
   /** Before everything else: what browsers are told, where that is asked for. */
@@ -138,7 +138,7 @@ function recovered({ request, auditId, user }: RequestContext, error: unknown, l
   if (error instanceof StatusError) return statusResponse(error);
   const { method, path } = request;
   const stack = error instanceof Error ? error.stack : String(error);
-  logger.error("Request failed", { method, path, auditId, user: user.name, error, stack });
+  logger.error("Request failed", { method, path, auditId: loggedAuditId(auditId), user: user.name, error, stack });
   return statusResponse(internalError(error));
 }
 

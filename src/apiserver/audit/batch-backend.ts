@@ -4,6 +4,7 @@
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { Series } from "../../base/metrics.ts";
+import { loggedAuditId } from "../request.ts";
 import type { AuditBackend } from "./audit-backend.ts";
 import type { AuditEvent } from "./audit-event.ts";
 
@@ -56,7 +57,7 @@ class Batches implements AuditBackend {
     for (const event of events) {
       if (this.#stopped || this.#buffer.length >= this.#options.bufferSize) {
         this.#deps.dropped.add();
-        this.#deps.logger.info("Audit event dropped: the buffer is full", { auditID: event.auditID }, 2);
+        this.#deps.logger.info("Audit event dropped: the buffer is full", { auditID: loggedAuditId(event.auditID) }, 2);
       } else this.#buffer.push(event);
     }
     if (this.#isFull() || this.#options.maxWaitMs <= 0) this.#send();

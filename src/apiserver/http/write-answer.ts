@@ -6,7 +6,14 @@ import type { CborCodec } from "../../api/encode/cbor/cbor-codec.ts";
 import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { Logger } from "../../base/log.ts";
 import type { HistogramSeries } from "../../base/metrics.ts";
-import type { ApiRequest, ApiResponse, EncodedAnswer, WatchStream, WatchStreamEvent } from "../request.ts";
+import {
+  type ApiRequest,
+  type ApiResponse,
+  type EncodedAnswer,
+  loggedAuditId,
+  type WatchStream,
+  type WatchStreamEvent,
+} from "../request.ts";
 import type { Answer } from "../server.ts";
 import { cborWatchFrames } from "./cbor-watch-frames.ts";
 import { encodeJson, encodeYaml } from "./encode.ts";
@@ -45,7 +52,7 @@ export async function writeAnswer(answer: Answer, sink: Sink, { logger, pace }: 
     answer.counted?.aborted();
     if (error instanceof ClientGone) return;
     const { method, path } = context.request;
-    logger.error("Answer broken off", { method, path, auditId: context.auditId, error });
+    logger.error("Answer broken off", { method, path, auditId: loggedAuditId(context.auditId), error });
     sink.destroy(error instanceof Error ? error : new Error(String(error)));
   }
 }
