@@ -9,27 +9,18 @@
 //
 // One definition in `large` has schemas of more than 100 KB, as those of big operators do. With `--loops yes` the server runs with
 // its controllers (`up --nodes 0`). Figures say as much about the machine: whoever compares two versions runs both in turn.
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { memoryOf, optionsOf, rounded, say, shares, spread, startServer } from "./measuring.mjs";
 
 const token = "definitions-bench";
 const waitMs = 600_000;
 const crdPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-const say = (figure, value, unit, more = {}) =>
-  console.log(JSON.stringify({ figure, value: Math.round(value * 100) / 100, unit, ...more }));
-const rounded = (value) => Math.round((value ?? 0) * 100) / 100;
-
-function shares(times) {
-  const sorted = [...times].sort((a, b) => a - b);
-  const at = (share) => rounded(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]);
-  return { p50: at(0.5), p90: at(0.9), p99: at(0.99), most: rounded(sorted.at(-1)), count: sorted.length };
-}
 
 /** `count` connections; the result asks over one of them. */
 function connections(port, count) {
@@ -145,16 +136,6 @@ const objectOf = (i, name) => ({
   spec: { size: "small", replicas: 2, section0: { name: "first", port: "http" } },
 });
 
-async function spread(count, workers, work) {
-  const began = performance.now();
-  let next = 0;
-  const loop = async (worker) => {
-    for (let i = next++; i < count; i = next++) await work(worker, i);
-  };
-  await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)));
-  return (performance.now() - began) / 1000;
-}
-
 async function until(holds, what, everyMs = 5) {
   const began = performance.now();
   while (!(await holds())) {
@@ -162,12 +143,6 @@ async function until(holds, what, everyMs = 5) {
     await sleep(everyMs);
   }
   return performance.now() - began;
-}
-
-function memoryOf(pid) {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const of = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
-  return { now: of("VmRSS"), most: of("VmHWM") };
 }
 
 function processorSeconds(pid) {
@@ -205,28 +180,12 @@ async function whileGetting(port, work) {
   }
 }
 
-function startServer(options, dir) {
-  const began = performance.now();
+function startApiServer(options, dir) {
   const command = options.loops === "yes" ? ["up", "--nodes", "0"] : ["apiserver"];
   const flags = ["--storage", options.storage, "--secure-port", String(options.port), "--bind-address", "127.0.0.1"];
   const files = ["--data-dir", join(dir, "data"), "--token-auth-file", join(dir, "tokens")];
   const profile = options.prof === "" ? [] : ["--cpu-prof", "--cpu-prof-dir", options.prof];
-  const child = spawn(process.execPath, [...profile, options.dist, ...command, ...flags, ...files], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const ended = new Promise((resolve) => child.once("exit", resolve));
-  const stop = async () => {
-    child.kill();
-    await ended;
-  };
-  const port = new Promise((resolve, reject) => {
-    child.stdout.on("data", (text) => {
-      const found = /https:\/\/[^:\s]+:(\d+)/.exec(String(text))?.[1];
-      if (found) resolve(Number(found));
-    });
-    ended.then(() => reject(new Error("the server has ended")));
-  });
-  return { pid: child.pid, port, stop, began };
+  return startServer([...profile, options.dist, ...command, ...flags, ...files]);
 }
 
 /** Resolves when the server is ready; says how long its start took. */
@@ -363,8 +322,8 @@ async function remove(ask, { definitions, samples, connections: count, pid, port
   say("get of a config map meanwhile, p99", others.p99, "ms", others);
 }
 
-function optionsOf(args) {
-  const options = {
+async function main() {
+  const options = optionsOf(process.argv.slice(2), {
     definitions: 1000,
     connections: 16,
     storage: "lmdb",
@@ -375,21 +334,11 @@ function optionsOf(args) {
     loops: "no",
     prof: "",
     dist: new URL("../../dist/coracle.js", import.meta.url).pathname,
-  };
-  for (let i = 0; i < args.length; i += 2) {
-    const name = args[i].replace(/^--/, "");
-    if (!(name in options) || args[i + 1] === undefined) throw new Error(`unknown option ${args[i]}, or without a value`);
-    options[name] = typeof options[name] === "number" ? Number(args[i + 1]) : args[i + 1];
-  }
-  return options;
-}
-
-async function main() {
-  const options = optionsOf(process.argv.slice(2));
+  });
   const dir = mkdtempSync(join(tmpdir(), "coracle-definitions-"));
   writeFileSync(join(dir, "tokens"), `${token},admin,1,"system:masters"\n`);
   if (options.prof !== "") mkdirSync(options.prof, { recursive: true });
-  let server = startServer(options, dir);
+  let server = startApiServer(options, dir);
   try {
     let port = await ready(server, "start without definitions");
     let ask = connections(port, 16);
@@ -411,7 +360,7 @@ async function main() {
     watches.close();
     await server.stop();
     if (options.storage !== "memory") {
-      server = startServer(options, dir);
+      server = startApiServer(options, dir);
       port = await ready(server, "start with all definitions");
       ask = connections(port, 16);
       const last = options.definitions - 1;

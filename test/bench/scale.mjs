@@ -4,48 +4,21 @@
 // are answered in a second.
 //
 //   node test/bench/scale.mjs [--pods 100000] [--nodes 5000] [--storage memory|lmdb] [--seconds 15] [--writers 4] [--readers 4]
-//                             [--writes-per-second 1000]
+//                             [--writes-per-second 500]
 //
 // Gets are timed twice: beside writes at a fixed rate (5,000 nodes renew 500 leases a second, and change little else), and beside
 // as many writes as the server takes.
 // Whoever compares two versions runs both in turn on the same machine: figures say as much about the machine. The writers run in
-// a thread of their own, so that the reader's times are the server's.
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import https from "node:https";
+// a thread of their own and all clients are light ones, so that the reader's times are the server's.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { lightConnections } from "./light-connection.mjs";
+import { mainThreadMs, memoryOf, optionsOf, rounded, say, shares, spread, startServer } from "./measuring.mjs";
 
 const token = "scale-bench";
-const say = (figure, value, unit, more = {}) =>
-  console.log(JSON.stringify({ figure, value: Math.round(value * 100) / 100, unit, ...more }));
-
-/** `count` connections; the result asks over one of them and resolves with the length of the answer. */
-function connections(port, count) {
-  const agents = Array.from({ length: count }, () => new https.Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false }));
-  return (worker, method, path, body) =>
-    new Promise((resolve, reject) => {
-      const payload = body && JSON.stringify(body);
-      const headers = { authorization: `Bearer ${token}`, accept: "application/json" };
-      if (payload) {
-        headers["content-type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
-        headers["content-length"] = Buffer.byteLength(payload);
-      }
-      const request = https.request({ host: "127.0.0.1", port, path, method, headers, agent: agents[worker % count] }, (response) => {
-        let length = 0;
-        response.on("data", (chunk) => {
-          length += chunk.length;
-        });
-        response.on("end", () =>
-          response.statusCode < 400 ? resolve(length) : reject(new Error(`${method} ${path}: status ${response.statusCode}`)),
-        );
-      });
-      request.on("error", reject);
-      request.end(payload);
-    });
-}
 
 const namespaceOf = (i) => `scale-${i % 20}`;
 const podPath = (i) => `/api/v1/namespaces/${namespaceOf(i)}/pods/pod-${i}`;
@@ -92,7 +65,7 @@ function nodeOf(i) {
 
 /** Changes pods at random until it is told to stop, at most so many a second; says how many. */
 async function write({ port, pods, writers, rate }) {
-  const ask = connections(port, writers);
+  const ask = lightConnections(port, token, writers);
   let stopped = false;
   parentPort.once("message", () => {
     stopped = true;
@@ -107,53 +80,37 @@ async function write({ port, pods, writers, rate }) {
         if (wait > 0) await sleep(wait);
       }
       const i = Math.floor(Math.random() * pods);
-      await ask(worker, "PATCH", `${podPath(i)}/status`, { status: { phase: "Running", message: `change ${count++}` } });
+      const change = JSON.stringify({ status: { phase: "Running", message: `change ${count++}` } });
+      await ask(worker, "PATCH", `${podPath(i)}/status`, "application/merge-patch+json", change);
     }
   };
   await Promise.all(Array.from({ length: writers }, (_, worker) => loop(worker)));
   parentPort.postMessage(count);
 }
 
-async function spread(count, workers, work) {
-  const began = performance.now();
-  let next = 0;
-  const loop = async (worker) => {
-    for (let i = next++; i < count; i = next++) await work(worker, i);
-  };
-  await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)));
-  return (performance.now() - began) / 1000;
-}
-
-function memoryOf(pid) {
-  const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const of = (name) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]) / 1024;
-  return { now: of("VmRSS"), most: of("VmHWM") };
-}
-
-const processorMs = (pid) => Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")[0]) / 1e6;
-
 async function store(ask, { nodes, pods }, pid) {
+  const create = (worker, path, object) => ask(worker, "POST", path, "application/json", JSON.stringify(object));
   for (let i = 0; i < 20; i++) {
-    await ask(0, "POST", "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespaceOf(i) } });
+    await create(0, "/api/v1/namespaces", { apiVersion: "v1", kind: "Namespace", metadata: { name: namespaceOf(i) } });
     const account = { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "default" } };
-    await ask(0, "POST", `/api/v1/namespaces/${namespaceOf(i)}/serviceaccounts`, account);
+    await create(0, `/api/v1/namespaces/${namespaceOf(i)}/serviceaccounts`, account);
   }
   for (const [what, count, path, made] of [
     ["nodes", nodes, () => "/api/v1/nodes", nodeOf],
     ["pods", pods, (i) => `/api/v1/namespaces/${namespaceOf(i)}/pods`, (i) => podOf(i, nodes)],
   ]) {
-    const before = processorMs(pid);
-    const seconds = await spread(count, 16, (worker, i) => ask(worker, "POST", path(i), made(i)));
-    say(`${what} stored`, count / seconds, "per second", { count, server_ms_each: (processorMs(pid) - before) / count });
+    const before = mainThreadMs(pid);
+    const seconds = await spread(count, 16, (worker, i) => create(worker, path(i), made(i)));
+    say(`${what} stored`, count / seconds, "per second", { count, server_ms_each: rounded((mainThreadMs(pid) - before) / count) });
   }
 }
 
 /** Gets of single pods while others write: so many times a second, or as often as they can. */
 async function measureGets({ port, pods, seconds, readers, writers, pid }, rate) {
   const worker = new Worker(new URL(import.meta.url), { workerData: { port, pods, writers, rate } });
-  const ask = connections(port, readers);
+  const ask = lightConnections(port, token, readers);
   const times = [];
-  const before = processorMs(pid);
+  const before = mainThreadMs(pid);
   const began = performance.now();
   const loop = async (reader) => {
     while (performance.now() - began < seconds * 1000) {
@@ -168,15 +125,12 @@ async function measureGets({ port, pods, seconds, readers, writers, pid }, rate)
   const written = new Promise((resolve) => worker.once("message", resolve));
   worker.postMessage("stop");
   const writes = await written;
-  times.sort((a, b) => a - b);
-  const at = (share) => Math.round((times[Math.floor(times.length * share)] ?? 0) * 100) / 100;
-  const busy = (processorMs(pid) - before) / passed;
-  say(rate === undefined ? "get under load, p99" : `get beside ${rate} writes a second, p99`, at(0.99), "ms", {
-    p50: at(0.5),
-    p999: at(0.999),
-    gets: times.length,
+  const { count: gets, ...delays } = shares(times);
+  say(rate === undefined ? "get under load, p99" : `get beside ${rate} writes a second, p99`, delays.p99, "ms", {
+    ...delays,
+    gets,
     writes_per_second: Math.round((writes / passed) * 1000),
-    busy,
+    busy: rounded((mainThreadMs(pid) - before) / passed),
   });
 }
 
@@ -187,68 +141,44 @@ async function measureLists(ask, { nodes, pid }) {
   ]) {
     let bytes = 0;
     await spread(4, 4, (worker) => ask(worker, "GET", path));
-    const before = processorMs(pid);
+    const before = mainThreadMs(pid);
     const count = 60;
     const seconds = await spread(count, 4, async (worker) => {
       bytes = await ask(worker, "GET", path);
     });
-    say(what, count / seconds, "per second", { bytes, server_ms_each: Math.round(((processorMs(pid) - before) / count) * 100) / 100 });
+    say(what, count / seconds, "per second", { bytes, server_ms_each: rounded((mainThreadMs(pid) - before) / count) });
   }
 }
 
-function optionsOf(args) {
-  const options = {
+async function main() {
+  const options = optionsOf(process.argv.slice(2), {
     pods: 100_000,
     nodes: 5000,
     storage: "memory",
     seconds: 15,
     writers: 4,
     readers: 4,
-    "writes-per-second": 1000,
+    "writes-per-second": 500,
     dist: new URL("../../dist/coracle.js", import.meta.url).pathname,
-  };
-  for (let i = 0; i < args.length; i += 2) {
-    const name = args[i].replace(/^--/, "");
-    if (!(name in options) || args[i + 1] === undefined) throw new Error(`unknown option ${args[i]}, or without a value`);
-    options[name] = typeof options[name] === "number" ? Number(args[i + 1]) : args[i + 1];
-  }
-  return options;
-}
-
-async function main() {
-  const options = optionsOf(process.argv.slice(2));
+  });
   const dir = mkdtempSync(join(tmpdir(), "coracle-scale-"));
   writeFileSync(join(dir, "tokens"), `${token},admin,1,"system:masters"\n`);
   const flags = ["--storage", options.storage, "--secure-port", "0", "--bind-address", "127.0.0.1"];
-  const child = spawn(
-    process.execPath,
-    [options.dist, "apiserver", ...flags, "--data-dir", join(dir, "data"), "--token-auth-file", join(dir, "tokens")],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  const ended = new Promise((resolve) => child.once("exit", resolve));
+  const files = ["--data-dir", join(dir, "data"), "--token-auth-file", join(dir, "tokens")];
+  const server = startServer([options.dist, "apiserver", ...flags, ...files]);
   try {
-    const port = await new Promise((resolve, reject) => {
-      child.stdout.on("data", (text) => {
-        const found = /https:\/\/[^:]+:(\d+)/.exec(String(text))?.[1];
-        if (found) resolve(Number(found));
-      });
-      ended.then(() => reject(new Error("the server has ended")));
-    });
-    const facts = { ...options, port, pid: child.pid };
-    const ask = connections(port, 16);
-    say("memory when idle", memoryOf(child.pid).now, "MB");
-    await store(ask, facts, child.pid);
-    say("memory with all objects", memoryOf(child.pid).now, "MB");
+    const facts = { ...options, port: await server.port, pid: server.pid };
+    const ask = lightConnections(facts.port, token, 16);
+    say("memory when idle", memoryOf(server.pid).now, "MB");
+    await store(ask, facts, server.pid);
+    say("memory with all objects", memoryOf(server.pid).now, "MB");
     await measureGets(facts, options["writes-per-second"]);
     await measureGets(facts);
     await measureLists(ask, facts);
-    const { now, most } = memoryOf(child.pid);
+    const { now, most } = memoryOf(server.pid);
     say("memory at the end", now, "MB", { most: Math.round(most) });
   } finally {
-    child.kill();
-    await ended;
+    await server.stop();
     rmSync(dir, { recursive: true, force: true });
   }
 }
