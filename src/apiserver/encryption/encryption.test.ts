@@ -148,7 +148,10 @@ describe("createEncryption()", () => {
   it("answers 500 for what no provider can read", async () => {
     await (await start(old)).send("POST", path, { body: secret("s") });
     const server = await start(fresh);
-    await expect(server.send("GET", `${path}/s`)).rejects.toThrow(
+    await expect(server.send("GET", `${path}/s`)).rejects.toThrow(/^no matching prefix found$/);
+    const prefix = "/registry/secrets/";
+    const read = server.encryption.storeFor(store, { group: "", resource: "secrets" }, prefix);
+    await expect(read?.range({ start: prefix, end: "/registry/secrets0" })).rejects.toThrow(
       'unable to transform key "/registry/secrets/default/s": no matching prefix found',
     );
     const plain = await start("{identity: {}}");
@@ -347,7 +350,7 @@ describe("figures of local providers", () => {
     const second = await start("{identity: {}}");
     await expect(
       second.encryption.storeFor(store, { group: "", resource: "secrets" }, "/registry/secrets/")?.get("/registry/secrets/default/s"),
-    ).rejects.toThrow("unable to transform key");
+    ).rejects.toThrow("identity transformer tried to read encrypted data");
     const failed = 'status="unknown-non-grpc",transformation_type="from_storage",transformer_prefix="unknown"';
     expect(second.metrics.text()).toContain(`operations_total{resource="secrets",${failed}} 1`);
   });
