@@ -90,17 +90,16 @@ export async function createEncryption(given: EncryptionDeps, { path, automaticR
   };
 }
 
-/** As upstream names them: one for each plugin, or one for all where plugins may come and go. */
+/** One for all plugins, which may come and go where the file is followed. A plugin outside is not mended by a restart of the server. */
 function healthChecks(automaticReload: boolean, plugins: () => readonly KmsProvider[]): readonly HealthCheck[] {
-  // A plugin outside is not mended by a restart of the server.
-  if (automaticReload) return [{ name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) }];
-  return plugins().map((plugin, i) => ({ name: `kms-provider-${i}`, exceptLiveness: true, check: () => plugin.check() }));
+  if (!automaticReload && plugins().length === 0) return [];
+  return [{ name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) }];
 }
 
 /** Throws what is wrong with any of them. */
 async function checkAll(plugins: readonly KmsProvider[]): Promise<void> {
   const results = await Promise.allSettled(plugins.map((plugin) => plugin.check()));
-  const problems = results.flatMap((result, i) => (result.status === "rejected" ? [`kms-provider-${i}: ${errorText(result.reason)}`] : []));
+  const problems = results.flatMap((result, i) => (result.status === "rejected" ? [`kms-provider-${i}: ${(result.reason as Error).message}`] : []));
   if (problems.length > 0) throw new Error(joinProblems(problems));
 }
 

@@ -253,7 +253,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
-  const tokenTracking = stack.add(createTokenTracking({ client, clock, logger: authenticationLogger }));
+  const tokenTracking = stack.add(createTokenTracking({ client, reader: stores.reader, clock, logger: authenticationLogger }));
   const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() });
   const ready = Promise.all([
     written,
