@@ -12,6 +12,8 @@ export interface HealthCheck {
   check(): Promise<void> | void;
   /** Only /readyz asks it: not being ready is no reason to be restarted. */
   readonly readinessOnly?: boolean;
+  /** /livez does not ask it, and /healthz does. */
+  readonly exceptLiveness?: boolean;
   /** /readyz does not ask it. */
   readonly livenessOnly?: boolean;
 }
@@ -26,9 +28,10 @@ export interface HealthDeps {
 const checkTimeoutMs = 2000;
 
 export function createHealth(checks: readonly HealthCheck[], deps: HealthDeps): EndpointSource {
-  const live = checks.filter((c) => !c.readinessOnly);
+  const healthy = checks.filter((c) => !c.readinessOnly);
+  const live = healthy.filter((c) => !c.exceptLiveness);
   const ready = checks.filter((c) => !c.livenessOnly);
-  const endpoints: Readonly<Record<string, readonly HealthCheck[]>> = { healthz: live, livez: live, readyz: ready };
+  const endpoints: Readonly<Record<string, readonly HealthCheck[]>> = { healthz: healthy, livez: live, readyz: ready };
   return {
     paths: () => Object.entries(endpoints).flatMap(([name, list]) => [`/${name}`, ...list.map((c) => `/${name}/${c.name}`)]),
     find(path) {

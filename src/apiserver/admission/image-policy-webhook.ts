@@ -2,11 +2,14 @@
 // remembers its answers for a while. What happens when it does not answer is configured.
 
 import type { ConfigFields } from "../../api/encode/config-fields.ts";
+import { isQualifiedName } from "../../api/meta/names.ts";
+import { StatusError } from "../../api/meta/status-error.ts";
 import { pods } from "../../api/resources.generated.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
-import { backoffDelay } from "../../base/backoff.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
+import { callForReview } from "../webhook/review-call.ts";
+import { imageReviewProblem } from "../webhook/review-fields.ts";
 import type { WebhookClient, WebhookTarget } from "../webhook/webhook-client.ts";
 import { WebhookError } from "../webhook/webhook-error.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
@@ -88,16 +91,22 @@ export function createImagePolicyWebhook(deps: ImagePolicyDependencies, settings
         status = await statusOf(request, reviewSpec(request));
       } catch (error) {
         if (!(error instanceof WebhookError)) throw error;
-        if (!settings.defaultAllow) throw refuse(request, error.message);
+        if (!settings.defaultAllow) throw unanswered(request, error);
         request.annotate(`${auditPrefix}failed-open`, "true");
         return;
       }
-      for (const [key, value] of Object.entries(status.auditAnnotations ?? {})) request.annotate(`${auditPrefix}${key}`, value);
+      annotate(request, status.auditAnnotations ?? {});
       if (status.allowed) return;
       if (status.reason) throw refuse(request, `image policy webhook backend denied one or more images: ${status.reason}`);
       throw refuse(request, "one or more images rejected by webhook backend");
     },
   };
+}
+
+/** Keys that are none are left out. */
+function annotate(request: AdmissionRequest, annotations: Readonly<Record<string, string>>): void {
+  for (const [key, value] of Object.entries(annotations))
+    if (isQualifiedName(`${auditPrefix}${key}`).length === 0) request.annotate(`${auditPrefix}${key}`, value);
 }
 
 function reviewSpec({ object, subresource, namespace }: AdmissionRequest): unknown {
@@ -112,7 +121,6 @@ function reviewSpec({ object, subresource, namespace }: AdmissionRequest): unkno
   };
 }
 
-const attempts = 5;
 const timeoutMs = 30_000;
 
 async function review(
@@ -122,19 +130,14 @@ async function review(
   spec: unknown,
 ): Promise<ReviewStatus> {
   const body = { kind: "ImageReview", apiVersion: "imagepolicy.k8s.io/v1alpha1", metadata: {}, spec, status: { allowed: false } };
-  const pauses = { baseMs: retryBackoffMs, maxMs: 5 * minuteMs, factor: 1.5, jitter: 0.2 };
-  for (let failures = 0; ; failures++) {
-    try {
-      const answer = (await webhooks.post(await target(), { body, timeoutMs, signal })) as { readonly status?: ReviewStatus } | null;
-      return answer?.status ?? {};
-    } catch (error) {
-      if (!(error instanceof WebhookError) || !isTransient(error) || failures + 1 >= attempts || signal.aborted) throw error;
-      await clock.sleep(backoffDelay(failures, pauses, clock.random()), signal);
-    }
-  }
+  const caller = { client: webhooks, target, clock };
+  const answer = await callForReview(caller, body, { timeoutMs, firstPauseMs: retryBackoffMs, signal });
+  const problem = imageReviewProblem(answer);
+  if (problem !== undefined) throw new WebhookError("answer", problem);
+  return (answer as { readonly status?: ReviewStatus } | null)?.status ?? {};
 }
 
-/** Worth another attempt: a broken connection, 429 and the server's own errors. */
-function isTransient({ failure, httpStatus = 0 }: WebhookError): boolean {
-  return failure === "connection" || (failure === "status" && (httpStatus === 429 || httpStatus >= 500));
+/** A service that forbids the question itself is passed on as it is. */
+function unanswered(request: AdmissionRequest, { message, reason }: WebhookError): StatusError {
+  return reason === "Forbidden" ? new StatusError({ code: 403, reason, message }) : refuse(request, message);
 }

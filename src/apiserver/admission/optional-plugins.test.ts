@@ -272,7 +272,9 @@ describe("ImagePolicyWebhook", () => {
       stop: async () => undefined,
     };
     const plugin = createImagePolicyWebhook({ webhooks, clock, target: async () => ({ url: "u" }) }, { ...settings, ...more });
-    return { calls, clock, ask: () => refusal(runPlugin(plugin, admissionRequest(pods, pod()))) };
+    const annotations: Record<string, string> = {};
+    const annotate = (key: string, value: string): void => void (annotations[key] = value);
+    return { calls, clock, annotations, ask: () => refusal(runPlugin(plugin, admissionRequest(pods, pod(), { annotate }))) };
   };
 
   it("asks with the pod's images, and remembers the answer for a while", async () => {
@@ -296,6 +298,46 @@ describe("ImagePolicyWebhook", () => {
     };
     expect(await withAnswer(broken).ask()).toBe('pods "x" is forbidden: gone');
     expect(await withAnswer(broken, { defaultAllow: true }).ask()).toBe("allowed");
+  });
+
+  it("takes nothing for a permission but a review that can be read", async () => {
+    const allowed = { allowed: true };
+    const answered = (answer: unknown) => withAnswer(() => answer).ask();
+    expect(await answered({ kind: "ImageReview", apiVersion: "imagepolicy.k8s.io/v1alpha1", status: allowed })).toBe("allowed");
+    expect(await answered({ status: { allowed: "true" } })).toBe(
+      'pods "x" is forbidden: json: cannot unmarshal string into Go struct field ImageReviewStatus.status.allowed of type bool',
+    );
+    expect(await answered({ status: { ...allowed, auditAnnotations: { a: 1 } } })).toBe(
+      'pods "x" is forbidden: json: cannot unmarshal number into Go struct field ImageReviewStatus.status.auditAnnotations of type string',
+    );
+    expect(await answered({ status: [] })).toBe(
+      'pods "x" is forbidden: json: cannot unmarshal array into Go struct field ImageReview.status of type v1alpha1.ImageReviewStatus',
+    );
+    expect(await answered({ apiVersion: "v1", kind: "Pod", status: allowed })).toBe(
+      'pods "x" is forbidden: converting (v1.Pod) to (v1alpha1.ImageReview): unknown conversion',
+    );
+    expect(await answered({ apiVersion: "imagepolicy.k8s.io/v1", kind: "ImageReview", status: allowed })).toBe(
+      'pods "x" is forbidden: no kind "ImageReview" is registered for version "imagepolicy.k8s.io/v1" in scheme "pkg/api/legacyscheme/scheme.go:30"',
+    );
+  });
+
+  it("asks again after what passes, and passes on that the question is forbidden", async () => {
+    const failing = (error: WebhookError) => withAnswer(() => Promise.reject(error), { retryBackoffMs: 100 });
+    const sick = failing(new WebhookError("status", "sick", { httpStatus: 500 }));
+    const asked = sick.ask();
+    // 100 ms, then half as much again each time, and up to a fifth more.
+    await sick.clock.advance((100 + 150 + 225 + 337.5) * 1.2);
+    expect([await asked, sick.calls.length]).toEqual(['pods "x" is forbidden: sick', 5]);
+    const closed = failing(new WebhookError("connection", 'Post "https://x": EOF'));
+    expect([await closed.ask(), closed.calls.length]).toEqual(['pods "x" is forbidden: Post "https://x": EOF', 1]);
+    expect(await failing(new WebhookError("status", "not you", { httpStatus: 403, reason: "Forbidden" })).ask()).toBe("not you");
+  });
+
+  it("tells the audit log what it is told, under keys that are some, and that nobody answered", async () => {
+    const told = withAnswer(() => ({ status: { allowed: true, auditAnnotations: { a: "1", "b/c": "2", "": "3", "d e": "4" } } }));
+    expect([await told.ask(), told.annotations]).toEqual(["allowed", { "imagepolicywebhook.image-policy.k8s.io/a": "1" }]);
+    const open = withAnswer(() => ({ status: { allowed: "yes" } }), { defaultAllow: true });
+    expect([await open.ask(), open.annotations]).toEqual(["allowed", { "imagepolicywebhook.image-policy.k8s.io/failed-open": "true" }]);
   });
 });
 

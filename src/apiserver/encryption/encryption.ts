@@ -1,15 +1,16 @@
 // Encryption at rest as configured by a file: gives every resource that it names a store that encrypts. With automatic reload
 // the file is looked at every ten seconds; a new one is used when all of it is right and its KMS plugins answer, else the old
-// one stays.
+// one stays. What the old one still has under way with its plugins may end.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { groupResourceOf } from "../../api/resource-type.ts";
-import type { Clock } from "../../base/clock.ts";
+import type { Clock, Timer } from "../../base/clock.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
-import type { Logger } from "../../base/log.ts";
+import { errorText, type Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Store } from "../../storage/store.ts";
 import { createReloadMetrics, type ReloadMetrics } from "../configuration/reload-metrics.ts";
+import { joinProblems } from "../admission/refusal.ts";
 import type { HealthCheck } from "../health.ts";
 import { encryptionOf, type KmsConfig, type ProviderConfig, parseEncryptionConfig, type ResourceEncryption } from "./encryption-config.ts";
 import { createEncryptionMetrics, type EncryptionMetrics } from "./encryption-metrics.ts";
@@ -40,6 +41,8 @@ export interface Encryption extends Running {
 
 /** One state of the file: transformers by entry, and the plugins behind them. */
 interface Loaded extends Running {
+  /** How long calls of its plugins may take at most. */
+  readonly graceMs: number;
   readonly hash: string;
   readonly config: readonly ResourceEncryption[];
   readonly transformers: ReadonlyMap<ResourceEncryption, Transformer>;
@@ -47,7 +50,8 @@ interface Loaded extends Running {
 }
 
 const reloadPeriodMs = 10_000;
-const plain = firstOf([identity]);
+/** What the file does not name is not counted. */
+const plain: Transformer = identity.transformer;
 
 /** Throws ConfigError or the system's error. */
 export async function createEncryption(given: EncryptionDeps, { path, automaticReload }: EncryptionOptions): Promise<Encryption> {
@@ -86,13 +90,17 @@ export async function createEncryption(given: EncryptionDeps, { path, automaticR
   };
 }
 
-/** As upstream names them: one for each plugin, or one for all where plugins may come and go. */
+/** One for all plugins, which may come and go where the file is followed. A plugin outside is not mended by a restart of the server. */
 function healthChecks(automaticReload: boolean, plugins: () => readonly KmsProvider[]): readonly HealthCheck[] {
-  const checkAll = (): void => {
-    for (const plugin of plugins()) plugin.check();
-  };
-  if (automaticReload) return [{ name: "kms-providers", check: checkAll }];
-  return plugins().map((plugin, i) => ({ name: `kms-provider-${i}`, check: () => plugin.check() }));
+  if (!automaticReload && plugins().length === 0) return [];
+  return [{ name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) }];
+}
+
+/** Throws what is wrong with any of them. */
+async function checkAll(plugins: readonly KmsProvider[]): Promise<void> {
+  const results = await Promise.allSettled(plugins.map((plugin) => plugin.check()));
+  const problems = results.flatMap((result, i) => (result.status === "rejected" ? [`kms-provider-${i}: ${(result.reason as Error).message}`] : []));
+  if (problems.length > 0) throw new Error(joinProblems(problems));
 }
 
 async function load(text: string, deps: LoadDeps): Promise<Loaded> {
@@ -108,7 +116,8 @@ async function load(text: string, deps: LoadDeps): Promise<Loaded> {
   // Those that do not answer are the business of health checks.
   await Promise.all(plugins.map((plugin) => plugin.start()));
   const hash = createHash("sha256").update(text).digest("hex");
-  return { hash, config, transformers, plugins, stop: () => stack.stop() };
+  const graceMs = 2 * plugins.reduce((sum, { timeoutMs }) => sum + timeoutMs, 0);
+  return { graceMs, hash, config, transformers, plugins, stop: () => stack.stop() };
 }
 
 async function transformersOf(
@@ -146,36 +155,37 @@ interface ReloadDeps extends LoadDeps {
 }
 
 function keepReloading(path: string, deps: ReloadDeps, current: () => Loaded, use: (next: Loaded) => void): Running {
-  const { reloads } = deps;
-  let failedHash = "";
+  const { reloads, clock, logger } = deps;
+  const replaced = new ReplacedConfigurations(clock);
+  let lastProblem = "";
   let running = Promise.resolve();
   const reload = async (): Promise<void> => {
-    const before = current();
-    let hash = "";
     try {
       const text = await readFile(path, "utf8");
-      hash = createHash("sha256").update(text).digest("hex");
-      if (hash === before.hash) return;
+      if (createHash("sha256").update(text).digest("hex") === current().hash) return;
       const next = await load(text, deps);
       try {
-        for (const plugin of next.plugins) plugin.check();
+        await checkAll(next.plugins);
       } catch (error) {
         await next.stop();
         throw error;
       }
+      replaced.add(current());
       use(next);
-      await before.stop();
-      reloads.succeeded(`sha256:${hash}`);
-      deps.logger.info("Encryption configuration reloaded", { path });
+      lastProblem = "";
+      reloads.succeeded(`sha256:${next.hash}`);
+      logger.info("Encryption configuration reloaded", { path });
     } catch (error) {
-      if (hash !== "" && hash === failedHash) return;
-      failedHash = hash;
+      // Every attempt counts, and each problem is told once.
       reloads.failed();
-      deps.logger.error("Encryption configuration not reloaded, the old one stays", { path, error });
+      const problem = errorText(error);
+      if (problem === lastProblem) return;
+      lastProblem = problem;
+      logger.error("Encryption configuration not reloaded, the old one stays", { path, error });
     }
   };
   let busy = false;
-  const timer = deps.clock.every(reloadPeriodMs, () => {
+  const timer = clock.every(reloadPeriodMs, () => {
     if (busy) return;
     busy = true;
     running = reload().finally(() => {
@@ -186,6 +196,35 @@ function keepReloading(path: string, deps: ReloadDeps, current: () => Loaded, us
     async stop() {
       timer.cancel();
       await running;
+      await replaced.stop();
     },
   };
+}
+
+/** Configurations that are used no more, until their calls must have ended. */
+class ReplacedConfigurations implements Running {
+  readonly #clock: Clock;
+  readonly #waiting = new Map<Loaded, Timer>();
+  readonly #stopping = new Set<Promise<void>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  add(loaded: Loaded): void {
+    this.#waiting.set(
+      loaded,
+      this.#clock.after(loaded.graceMs, () => {
+        this.#waiting.delete(loaded);
+        const stopping = loaded.stop().finally(() => this.#stopping.delete(stopping));
+        this.#stopping.add(stopping);
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#waiting.values()) timer.cancel();
+    await Promise.all([...this.#stopping, ...[...this.#waiting.keys()].map((loaded) => loaded.stop())]);
+    this.#waiting.clear();
+  }
 }

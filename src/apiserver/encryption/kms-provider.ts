@@ -1,6 +1,7 @@
 // A KMS plugin as a transformer. Values are encrypted here, with a seed that the plugin has encrypted once; it is asked again
 // when its key changes, and to decrypt seeds that are not known yet. Its status is asked for every minute, every ten seconds
-// while it is not well; a seed that the plugin has not confirmed for three minutes encrypts nothing more.
+// while it is not well, and by health checks where what is known is older than 20 or 3 seconds; a seed that the plugin has not
+// confirmed for three minutes encrypts nothing more.
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
@@ -29,6 +30,9 @@ export interface KmsProviderOptions {
 
 const wellPeriodMs = 60_000;
 const unwellPeriodMs = 10_000;
+/** How long health checks take a status as known. */
+const wellKnownMs = 20_000;
+const unwellKnownMs = 3000;
 const validMs = 3 * 60_000;
 /** Decrypted seeds: one for each key of the KMS and each start of a server, in practice. */
 const maxSeeds = 1000;
@@ -43,11 +47,14 @@ interface WriteState {
 export class KmsProvider implements Running {
   readonly name: string;
   readonly #deps: KmsProviderDeps;
-  readonly #timeoutMs: number;
+  /** Of every call. */
+  readonly timeoutMs: number;
   readonly #seeds = new LruMap<string, Cipher>(maxSeeds);
   #state: WriteState | undefined;
   #problem: Error | undefined = new Error("its status has not been asked for yet");
   #timer: Timer | undefined;
+  #polling: Promise<void> | undefined;
+  #askedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
   /** Of the interface: it stays what it was first. */
   #version: string | undefined;
@@ -55,7 +62,7 @@ export class KmsProvider implements Running {
   constructor(deps: KmsProviderDeps, options: KmsProviderOptions) {
     this.#deps = deps;
     this.name = options.name;
-    this.#timeoutMs = options.timeoutMs;
+    this.timeoutMs = options.timeoutMs;
   }
 
   /** Asks for its status now and from time to time. Resolves when it has been asked once. */
@@ -69,7 +76,9 @@ export class KmsProvider implements Running {
   }
 
   /** Throws what is wrong with the plugin. */
-  check(): void {
+  async check(): Promise<void> {
+    const knownMs = this.#problem ? unwellKnownMs : wellKnownMs;
+    if (!this.#stopped && this.#deps.clock.monotonic() - this.#askedAtMs >= knownMs) await this.#poll();
     if (this.#problem) throw this.#problem;
   }
 
@@ -133,7 +142,7 @@ export class KmsProvider implements Running {
     const { clock, figures } = this.#deps;
     const begunMs = clock.monotonic();
     try {
-      const answer = await call({ timeoutMs: this.#timeoutMs });
+      const answer = await call({ timeoutMs: this.timeoutMs });
       figures.called(method, clock.monotonic() - begunMs);
       return answer;
     } catch (error) {
@@ -142,7 +151,16 @@ export class KmsProvider implements Running {
     }
   }
 
-  async #poll(): Promise<void> {
+  /** Who asks at the same time shares the answer. */
+  #poll(): Promise<void> {
+    this.#polling ??= this.#ask().finally(() => {
+      this.#polling = undefined;
+    });
+    return this.#polling;
+  }
+
+  async #ask(): Promise<void> {
+    this.#timer?.cancel();
     try {
       await this.#refresh();
       this.#problem = undefined;
@@ -150,6 +168,7 @@ export class KmsProvider implements Running {
       this.#problem = error instanceof Error ? error : new Error(String(error));
       this.#deps.logger.warn("KMS is not well", { provider: this.name, error });
     }
+    this.#askedAtMs = this.#deps.clock.monotonic();
     if (!this.#stopped) this.#timer = this.#deps.clock.after(this.#problem ? unwellPeriodMs : wellPeriodMs, () => void this.#poll());
   }
 

@@ -51,7 +51,7 @@ export class TransformingStore implements Store {
     const result = await this.#store.range(options);
     const items: KeyValue[] = [];
     for (const kv of result.items) {
-      const opened = this.#open(kv);
+      const opened = this.#open(kv, true);
       items.push(opened instanceof Promise ? await opened : opened);
     }
     return { ...result, items };
@@ -142,7 +142,7 @@ export class TransformingStore implements Store {
   #openEvent(event: StoreEvent): StoreEvent | Promise<StoreEvent> {
     if (!event.kv && !event.previous) return event;
     const kv = event.kv && this.#opened(event.kv);
-    const previous = event.previous && this.#open(event.previous);
+    const previous = event.previous && this.#open(event.previous, true);
     if (kv instanceof Promise || previous instanceof Promise)
       return Promise.all([kv, previous]).then(([now, before]) => withValues(event, now, before));
     return withValues(event, kv, previous);
@@ -151,17 +151,19 @@ export class TransformingStore implements Store {
   /** As #open, or what has been written by this process. */
   #opened(kv: KeyValue): KeyValue | Promise<KeyValue> {
     const plain = this.#written.get(kv.value);
-    if (!plain) return this.#open(kv);
+    if (!plain) return this.#open(kv, true);
     this.#written.delete(kv.value);
     return { ...kv, value: plain };
   }
 
-  #open(kv: KeyValue): KeyValue | Promise<KeyValue> {
-    const plain = this.#decrypt(kv);
+  /** `names`: whether a failure names the key, for who has asked for many. */
+  #open(kv: KeyValue, names = false): KeyValue | Promise<KeyValue> {
+    const plain = this.#decrypt(kv, names);
     return plain instanceof Promise ? plain.then(({ bytes: value }) => ({ ...kv, value })) : { ...kv, value: plain.bytes };
   }
 
-  #decrypt(kv: KeyValue): Plain | Promise<Plain> {
+  #decrypt(kv: KeyValue, names = false): Plain | Promise<Plain> {
+    if (!names) return this.#transformer().decrypt(kv.value, kv.key, this.#figures);
     try {
       const plain = this.#transformer().decrypt(kv.value, kv.key, this.#figures);
       return plain instanceof Promise ? plain.catch((error: unknown) => Promise.reject(unreadable(kv.key, error))) : plain;

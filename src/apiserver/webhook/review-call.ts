@@ -1,4 +1,4 @@
-// A call that asks somebody else for a review (of a token, of access): sent again after a pause when the failure is one that
+// A call that asks somebody else for a review (of a token, of access, of images): sent again after a pause when the failure is one that
 // passes, as upstream does: a broken connection, 429, the server's own errors but 503, or an answer that says when to come back.
 import type { Clock } from "../../base/clock.ts";
 import type { WebhookClient, WebhookTarget } from "./webhook-client.ts";
@@ -14,10 +14,13 @@ export interface ReviewCaller {
 export interface ReviewCallOptions {
   /** Of each attempt. */
   readonly timeoutMs: number;
+  /** Before the second attempt. Default 500. */
+  readonly firstPauseMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 const attempts = 5;
-const firstPauseMs = 500;
+const usualFirstPauseMs = 500;
 const factor = 1.5;
 const jitter = 0.2;
 /** However long an answer asks to wait. */
@@ -27,16 +30,16 @@ const longestPauseMs = 10_000;
 export async function callForReview(
   { client, target, clock }: ReviewCaller,
   body: object,
-  { timeoutMs }: ReviewCallOptions,
+  { timeoutMs, firstPauseMs = usualFirstPauseMs, signal }: ReviewCallOptions,
 ): Promise<unknown> {
   let pauseMs = firstPauseMs;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await client.post(await target(), { body, timeoutMs });
+      return await client.post(await target(), { body, timeoutMs, ...(signal ? { signal } : {}) });
     } catch (error) {
-      if (!(error instanceof WebhookError) || attempt === attempts || !passes(error)) throw error;
-      const askedMs = (error.retryAfterSeconds ?? 0) * 1000;
-      await clock.sleep(Math.min(longestPauseMs, Math.max(askedMs, pauseMs * (1 + jitter * clock.random()))));
+      if (!(error instanceof WebhookError) || attempt === attempts || signal?.aborted || !passes(error)) throw error;
+      const askedMs = Math.min(longestPauseMs, (error.retryAfterSeconds ?? 0) * 1000);
+      await clock.sleep(Math.max(askedMs, pauseMs * (1 + jitter * clock.random())), signal);
       pauseMs *= factor;
     }
   }

@@ -1,5 +1,5 @@
 // The fields of what webhooks answer, for the check that an answer can be read at all: what all reviews share (a Status, metadata),
-// and those of reviews of tokens and of access.
+// and those of reviews of tokens, of access and of images.
 import { type ExpectedReview, type FieldTypes, fieldTypeProblem, knowsBuiltIns, type Nested, reviewKindProblem } from "./review-kind.ts";
 
 const text = ["string", "string"] as const;
@@ -46,13 +46,16 @@ const opaque = (go: string): Nested => ({ struct: "", go, fields: {} });
 /** Where clients of admission and conversion webhooks know their kinds from. */
 export const webhookScheme = "k8s.io/apiserver/pkg/util/webhook/client.go:71";
 const clientScheme = "k8s.io/client-go/kubernetes/scheme/register.go:82";
+const serverScheme = "pkg/api/legacyscheme/scheme.go:30";
+
+interface Expected extends Pick<ExpectedReview, "group" | "version" | "kind"> {
+  /** Default: v1 and v1beta1. */
+  readonly versions?: readonly string[];
+  readonly scheme?: string;
+}
 
 /** Why an answer is no review of this kind; undefined where it can be read. */
-function reviewProblem(
-  value: unknown,
-  expected: Pick<ExpectedReview, "group" | "version" | "kind">,
-  status: FieldTypes,
-): string | undefined {
+function reviewProblem(value: unknown, expected: Expected, status: FieldTypes): string | undefined {
   const { version, kind } = expected;
   const fields: FieldTypes = {
     metadata: opaque("v1.ObjectMeta"),
@@ -60,7 +63,7 @@ function reviewProblem(
     status: { struct: `${kind}Status`, go: `${version}.${kind}Status`, fields: status },
   };
   return (
-    reviewKindProblem(value, { ...expected, versions: ["v1", "v1beta1"], scheme: clientScheme, knows: knowsBuiltIns }) ??
+    reviewKindProblem(value, { versions: ["v1", "v1beta1"], scheme: clientScheme, ...expected, knows: knowsBuiltIns }) ??
     fieldTypeProblem(value, { struct: kind, go: "", fields })
   );
 }
@@ -79,6 +82,16 @@ export function accessReviewProblem(value: unknown, version: string): string | u
   const flag = ["boolean", "bool"] as const;
   const status: FieldTypes = { allowed: flag, denied: flag, reason: text, evaluationError: text };
   return reviewProblem(value, { group: "authorization.k8s.io", version, kind: "SubjectAccessReview" }, status);
+}
+
+export function imageReviewProblem(value: unknown): string | undefined {
+  const version = "v1alpha1";
+  const status: FieldTypes = { allowed: ["boolean", "bool"], reason: text, auditAnnotations: "map" };
+  return reviewProblem(
+    value,
+    { group: "imagepolicy.k8s.io", version, kind: "ImageReview", versions: [version], scheme: serverScheme },
+    status,
+  );
 }
 
 export function conversionReviewProblem(value: unknown, version: string): string | undefined {

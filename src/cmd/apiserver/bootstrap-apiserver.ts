@@ -3,7 +3,7 @@
 import type { ResourceType } from "../../api/resource-type.ts";
 import { flowschemas, priorityclasses, rolebindings, servicecidrs } from "../../api/resources.generated.ts";
 import type { AuthenticationConfigMap } from "../../apiserver/authn/authentication-config-map.ts";
-import { ensureTokenTracking } from "../../apiserver/authn/legacy-token-tracking.ts";
+import type { TokenTracking } from "../../apiserver/authn/legacy-token-tracking.ts";
 import { bootstrapPolicy } from "../../apiserver/authz/bootstrap-policy.ts";
 import { gatedRoles } from "../../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../../apiserver/authz/reconcile-bootstrap-policy.ts";
@@ -17,6 +17,7 @@ import type { Peers } from "./peers.ts";
 export interface BootstrapFacts {
   readonly settings: ApiServerSettings;
   readonly authenticationMap: AuthenticationConfigMap;
+  readonly tokenTracking: TokenTracking;
   readonly peers: Peers;
   readonly nowMs: number;
   readonly serves: (type: ResourceType) => boolean;
@@ -24,7 +25,7 @@ export interface BootstrapFacts {
 
 /** Resolves when all of it is there; each step is noted in `state`. */
 export async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, peers, nowMs, serves } = facts;
+  const { settings, authenticationMap, tokenTracking, peers, nowMs, serves } = facts;
   const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -39,7 +40,7 @@ export async function bootstrap(client: Client, state: ServerState, facts: Boots
       where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
     ),
     step("start-cluster-authentication-info-controller", authenticationMap.start()),
-    step("start-legacy-token-tracking-controller", ensureTokenTracking(client, nowMs)),
+    step("start-legacy-token-tracking-controller", tokenTracking.start()),
     step(
       "scheduling/bootstrap-system-priority-classes",
       where(priorityclasses, () => ensurePriorityClasses(client)),

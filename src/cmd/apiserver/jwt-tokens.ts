@@ -26,6 +26,8 @@ export interface JwtTokensOptions {
 
 /** Tokens that were accepted are not looked at again for so long, as upstream does. */
 const rememberedMs = 10_000;
+/** Issuers of a changed file that have not been found for so long are a failure, again and again, and are waited for on. */
+const updateTimeoutMs = 60_000;
 
 export class JwtTokens implements TokenAuthenticator, Running {
   /** Where the configuration says something about requests without credentials. */
@@ -84,7 +86,12 @@ export class JwtTokens implements TokenAuthenticator, Running {
       logger.error("Authentication configuration not reloaded, the old one stays", { file: path, error });
     };
     const take = async (rules: readonly JwtRules[], hash: string): Promise<void> => {
-      if (!(await this.#authenticators.update(rules))) return;
+      const late = clock.every(updateTimeoutMs, () => failed(new Error(`its issuers are not found for ${updateTimeoutMs / 1000} s`)));
+      try {
+        if (!(await this.#authenticators.update(rules))) return;
+      } finally {
+        late.cancel();
+      }
       this.#remembered = this.#forgetful();
       reloads.succeeded(hash);
       logger.info("Authentication configuration reloaded", { file: path });

@@ -17,6 +17,7 @@ import { createAuthenticationMetrics } from "../../apiserver/authn/authenticatio
 import { authenticationStage } from "../../apiserver/authn/authentication-stage.ts";
 import { createImpersonationMetrics } from "../../apiserver/authn/impersonation-metrics.ts";
 import { impersonationStage } from "../../apiserver/authn/impersonation-stage.ts";
+import { createTokenTracking } from "../../apiserver/authn/legacy-token-tracking.ts";
 import { authenticationReviews } from "../../apiserver/authn/reviews.ts";
 import { tokenRequests } from "../../apiserver/authn/token-request.ts";
 import { loopbackUser, type UserInfo } from "../../apiserver/authn/user.ts";
@@ -252,7 +253,8 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
-  const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, peers, nowMs: clock.now() });
+  const tokenTracking = stack.add(createTokenTracking({ client, reader: stores.reader, clock, logger: authenticationLogger }));
+  const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() });
   const ready = Promise.all([
     written,
     bootstrapped,
