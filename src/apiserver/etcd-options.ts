@@ -14,6 +14,14 @@ export interface EtcdSettings {
   readonly compactionIntervalMs: number;
 }
 
+/** How long the checks "etcd" and "etcd-readiness" may take. */
+export interface StorageCheckSettings {
+  readonly healthTimeoutMs: number;
+  readonly readyTimeoutMs: number;
+}
+
+const defaultCheckMs = 2000;
+
 export const etcdFlags = {
   "etcd-servers": flag(list, [], "etcd servers (scheme://ip:port); given, objects are kept there"),
   "etcd-cafile": flag(optionalText, undefined, "authority that signed the etcd servers' certificates"),
@@ -21,7 +29,15 @@ export const etcdFlags = {
   "etcd-keyfile": flag(optionalText, undefined, "key of the client certificate for etcd"),
   "etcd-prefix": flag(text, "/registry", "before every key in etcd"),
   "etcd-compaction-interval": flag(durationMs, 300_000, "time between compactions of etcd; 0 turns them off"),
+  "etcd-healthcheck-timeout": flag(durationMs, defaultCheckMs, "how long the store may take to answer the health check etcd"),
+  "etcd-readycheck-timeout": flag(durationMs, defaultCheckMs, "the same for the check etcd-readiness"),
 };
+
+/** Of any store. 0 is the default, as upstream has it. */
+export const storageChecks = (values: FlagValues<typeof etcdFlags>): StorageCheckSettings => ({
+  healthTimeoutMs: values["etcd-healthcheck-timeout"] || defaultCheckMs,
+  readyTimeoutMs: values["etcd-readycheck-timeout"] || defaultCheckMs,
+});
 
 /** Undefined where no servers are given; throws FlagError. */
 export function etcdOptions(values: FlagValues<typeof etcdFlags>): EtcdSettings | undefined {

@@ -45,6 +45,8 @@ export interface AggregatorDeps {
 export interface AggregatorOptions {
   /** Default 60 s. */
   readonly requestTimeoutMs?: number;
+  /** Whether clients are told where an extension server redirects them. Default false. */
+  readonly forwardsRedirects?: boolean;
 }
 
 export interface Aggregator extends Running {

@@ -17,6 +17,7 @@ import type { ServiceAccountTokens } from "../../apiserver/authn/service-account
 import { createDiscovery } from "../../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../../apiserver/discovery/version-order.ts";
+import type { StorageCheckSettings } from "../../apiserver/etcd-options.ts";
 import { createHealth, type HealthCheck } from "../../apiserver/health.ts";
 import { encodeJson } from "../../apiserver/http/encode.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../../apiserver/http/endpoints.ts";
@@ -78,6 +79,7 @@ export interface EndpointDeps {
   readonly keysUri?: string | undefined;
   /** What every flag is, as text. */
   readonly flagTexts: Readonly<Record<string, string>>;
+  readonly storageChecks: StorageCheckSettings;
   /** Whether the server speaks CBOR. */
   readonly cbor: boolean;
   /** Health checks of parts that are not always there. */
@@ -162,7 +164,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, aggregator, storageChecks, checks = [] }: EndpointDeps): HealthCheck[] {
   const asked: Partial<Record<StartStep, () => void>> = {
     "crd-informer-synced"() {
       if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
@@ -183,8 +185,8 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
     { name: "log", check: () => undefined },
     // The server's own requests stay in the process: there is no certificate of theirs that could expire.
     { name: "loopback-serving-certificate", livenessOnly: true, check: () => undefined },
-    { name: "etcd", check: askStore },
-    { name: "etcd-readiness", readinessOnly: true, check: askStore },
+    { name: "etcd", check: askStore, timeoutMs: storageChecks.healthTimeoutMs },
+    { name: "etcd-readiness", readinessOnly: true, check: askStore, timeoutMs: storageChecks.readyTimeoutMs },
     {
       name: "informer-sync",
       readinessOnly: true,

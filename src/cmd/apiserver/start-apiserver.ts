@@ -70,7 +70,7 @@ import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
-import { createAuthentication } from "./authentication.ts";
+import { createAuthentication, tokenLimits } from "./authentication.ts";
 import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
 import { openAuthorization } from "./authorization.ts";
 import { bootstrap } from "./bootstrap-apiserver.ts";
@@ -80,7 +80,7 @@ import { createFlowControl } from "./flow-control.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
 import { followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
 import { openStore } from "./open-store.ts";
-import { createPeers } from "./peers.ts";
+import { checkPeerAuthority, createPeers } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -135,6 +135,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     readAdmissionOptions(settings, { clock, logger: logger.named("admission"), metrics, stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
+  await checkPeerAuthority(settings);
   const apis = await servedApis(settings, { clock, logger });
   const [{ store, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
@@ -195,7 +196,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
         clientCertificate: () => proxyClient.current(),
         tunnel: egress.cluster,
       },
-      { requestTimeoutMs: settings.requestTimeoutMs },
+      { requestTimeoutMs: settings.requestTimeoutMs, forwardsRedirects: settings.forwardsRedirects },
     ),
   );
   const componentChecks: ComponentChecks = new Map();
@@ -340,7 +341,7 @@ function wire(w: Wiring): ApiServer {
   });
   const filters = createFilterMetrics(metrics);
   const nodePorts = settings.serviceNodePortRange;
-  const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
+  const limits = tokenLimits(settings, sources);
   const resources = createResourceHandler(stores, {
     clock,
     minWatchTimeoutMs: settings.minWatchTimeoutMs,
@@ -361,7 +362,7 @@ function wire(w: Wiring): ApiServer {
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
-      ...tokenRequests({ tokens, client, clock, maxExpirationSeconds: maxTokenExpirationMs / 1000, extendExpiration }),
+      ...tokenRequests({ tokens, client, clock, ...limits }),
     },
     hooks: {
       "/services": createServiceAllocators(stores, {
@@ -410,6 +411,7 @@ function wire(w: Wiring): ApiServer {
           state,
           aggregator,
           flagTexts: settings.flagTexts,
+          storageChecks: settings.storageChecks,
           cbor: settings.featureGates.enabled("CBORServingAndStorage"),
           keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
