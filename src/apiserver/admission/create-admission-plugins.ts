@@ -4,6 +4,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { Tracer } from "../../base/tracing.ts";
 import type { Client } from "../../client/client.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import { escalationCheck } from "../authz/escalation.ts";
@@ -71,6 +72,8 @@ export interface AdmissionDependencies {
   /** Calls webhooks. */
   readonly webhooks: WebhookClient;
   readonly kinds: ServedKinds;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface AdmissionOptions {

@@ -3,6 +3,7 @@
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
+import type { Tracer } from "../../base/tracing.ts";
 import { passThrough, plainRefusal } from "../../rpc/upgrade.ts";
 import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
@@ -15,6 +16,8 @@ import { answeredHeaders, forwardedHeaders } from "./forwarded-headers.ts";
 export interface ProxyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface ProxyOptions {
@@ -59,7 +62,7 @@ export function createProxy(
     const { info } = context;
     const isDiscovery = !info.isResourceRequest && info.path.split("/").filter((part) => part !== "").length === 3;
     const limitMs = isDiscovery ? Math.min(discoveryTimeoutMs, requestTimeoutMs) : isLongRunning(info) ? undefined : requestTimeoutMs;
-    return exchange({ backend, context, address, clock: deps.clock, limitMs, watches, forwardsRedirects });
+    return exchange({ backend, context, address, clock: deps.clock, limitMs, watches, forwardsRedirects, tracer: deps.tracer });
   };
   return {
     forward,
@@ -95,9 +98,10 @@ interface Exchange {
   /** What is long-running now. */
   readonly watches: Set<AbortController>;
   readonly forwardsRedirects: boolean;
+  readonly tracer: Tracer | undefined;
 }
 
-async function exchange({ backend, context, address, clock, limitMs, watches, forwardsRedirects }: Exchange): Promise<ApiResponse> {
+async function exchange({ tracer, backend, context, address, clock, limitMs, watches, forwardsRedirects }: Exchange): Promise<ApiResponse> {
   const { request } = context;
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(request.signal.reason);
@@ -113,7 +117,14 @@ async function exchange({ backend, context, address, clock, limitMs, watches, fo
   try {
     const { body, headers } = bodyOf(request);
     const outgoing = { method: request.method, path: pathWithQuery(request), signal: stop.signal, ...(body ? { body } : {}) };
-    const response = await backend.send({ ...outgoing, headers: { ...headersFor(context, address), ...headers } }, address);
+    const send = (traceparent?: string): Promise<BackendAnswer> => {
+      const told = traceparent === undefined ? {} : { traceparent };
+      return backend.send({ ...outgoing, headers: { ...headersFor(context, address), ...headers, ...told } }, address);
+    };
+    const attributes = { "http.request.method": request.method, "url.path": request.path };
+    const response = await (tracer
+      ? tracer.within(`HTTP ${request.method}`, { kind: "client", attributes }, () => send(tracer.traceparent()))
+      : send());
     return isRedirect(response) && !forwardsRedirects ? redirectRefused(response, finish) : answerWith(response, stop, finish);
   } catch (error) {
     finish();

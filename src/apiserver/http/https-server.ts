@@ -307,6 +307,7 @@ class ConnectionServer implements HttpsServer {
     } finally {
       release();
       ended();
+      answer.context.onceAnswered?.();
     }
   }
 
@@ -334,6 +335,8 @@ class ConnectionServer implements HttpsServer {
     if (response.kind === "upgrade") {
       const ended = answer.counted?.begun();
       if (ended) upgrade.socket.once("close", ended);
+      const { onceAnswered } = answer.context;
+      if (onceAnswered) upgrade.socket.once("close", onceAnswered);
       return response.serve(upgrade);
     }
     const release = this.#own(answer);
@@ -345,6 +348,7 @@ class ConnectionServer implements HttpsServer {
       logger.error("Upgrade failed", { path: request.path, error });
       upgrade.socket.destroy();
     } finally {
+      answer.context.onceAnswered?.();
       release();
     }
   }

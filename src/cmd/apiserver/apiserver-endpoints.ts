@@ -84,6 +84,8 @@ export interface EndpointDeps {
   readonly cbor: boolean;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
+  /** Of stores of single resources. */
+  readonly overrideChecks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
   readonly more?: readonly EndpointSource[];
   readonly aggregator: Aggregator;
@@ -164,7 +166,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state, aggregator, storageChecks, checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, aggregator, storageChecks, overrideChecks = [], checks = [] }: EndpointDeps): HealthCheck[] {
   const asked: Partial<Record<StartStep, () => void>> = {
     "crd-informer-synced"() {
       if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
@@ -187,6 +189,7 @@ function healthChecks({ stores, state, aggregator, storageChecks, checks = [] }:
     { name: "loopback-serving-certificate", livenessOnly: true, check: () => undefined },
     { name: "etcd", check: askStore, timeoutMs: storageChecks.healthTimeoutMs },
     { name: "etcd-readiness", readinessOnly: true, check: askStore, timeoutMs: storageChecks.readyTimeoutMs },
+    ...overrideChecks,
     {
       name: "informer-sync",
       readinessOnly: true,
