@@ -216,6 +216,10 @@ describe("flags of kube-apiserver's manifests", () => {
     ["--tls-curve-preferences=23,29,23", "duplicate curve preference 23"],
     ["--tls-curve-preferences=30", "curve preference 30 is not supported: expected some of 23, 24, 25, 29, 4587, 4588, 4589"],
     ["--tls-curve-preferences=X25519", "expected a whole number"],
+    ["--etcd-servers-overrides=/events#http://127.0.0.1:1", "--etcd-servers-overrides: expected --etcd-servers beside it"],
+    ["--etcd-servers-overrides=events#http://127.0.0.1:1", "expected group/resource#servers, where servers are URLs"],
+    ["--etcd-servers-overrides=/events#http://a:1;", "expected group/resource#servers, where servers are URLs"],
+    ["--etcd-servers-overrides=/services#http://a:1", "services are written together with objects of other resources"],
     ["--etcd-healthcheck-timeout=soon", "expected a duration"],
     ["--service-account-signing-endpoint=@", "expected the name of an abstract socket"],
     ["--min-request-timeout=0", "expected a whole number of at least 1"],
@@ -277,6 +281,22 @@ describe("flags of kube-apiserver's manifests", () => {
       "--authorization-mode",
       "--audit-log-truncate-max-batch-size",
     ]);
+  });
+
+  it("reads which resources lie in which etcd servers", () => {
+    const given = settingsOf(
+      "--etcd-servers=http://a:1",
+      "--etcd-servers-overrides=/events#http://b:1;http://c:1,apps/deployments#http://d:1",
+    );
+    expect(given.etcd?.overrides).toEqual([
+      { group: "", resource: "events", servers: ["http://b:1", "http://c:1"] },
+      { group: "apps", resource: "deployments", servers: ["http://d:1"] },
+    ]);
+    expect(given.flagTexts["etcd-servers-overrides"]).toBe("/events#http://b:1;http://c:1,apps/deployments#http://d:1");
+    expect(settingsOf("--etcd-healthcheck-timeout=0", "--etcd-readycheck-timeout=5s").storageChecks).toEqual({
+      healthTimeoutMs: 2000,
+      readyTimeoutMs: 5000,
+    });
   });
 
   it("refuses what names peers where the gate is off", () => {
