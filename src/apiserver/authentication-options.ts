@@ -11,6 +11,7 @@ import {
   list,
   oneOf,
   optionalText,
+  refuse,
 } from "../base/flags.ts";
 import type { RequestHeaderOptions } from "./authn/request-header.ts";
 
@@ -40,6 +41,8 @@ export interface ServiceAccountSettings {
   readonly jwksUri?: string;
   readonly keyFiles: readonly string[];
   readonly signingKeyFile?: string;
+  /** The socket of a signer that has the key instead: a path, or "@name". */
+  readonly signingEndpoint?: string;
   readonly maxTokenExpirationMs: number;
   readonly extendTokenExpiration: boolean;
   /** Whether tokens that stand in secrets are compared with those. */
@@ -139,6 +142,11 @@ const serviceAccountFlags = {
   "service-account-jwks-uri": flag(httpsUrl, undefined, "where others fetch the keys, as the discovery document says; default this server"),
   "service-account-key-file": flag(repeated, [], "PEM keys that service-account tokens may be signed with; may be repeated"),
   "service-account-signing-key-file": flag(optionalText, undefined, "PEM key that signs service-account tokens"),
+  "service-account-signing-endpoint": flag(
+    optionalText,
+    undefined,
+    'socket of an external signer of service-account tokens (externaljwt.v1), "@name" for an abstract one; instead of key files',
+  ),
   "service-account-max-token-expiration": flag(durationMs, 0, "the longest a service-account token may live; 0 sets no limit"),
   "service-account-extend-token-expiration": flag(boolean, true, "let tokens that pods get by admission live for a year"),
   "service-account-lookup": flag(boolean, true, "refuse tokens of secrets that are gone or hold another one"),
@@ -233,18 +241,32 @@ function frontProxyOptions(values: Values): AuthenticationSettings["frontProxy"]
   return undefined;
 }
 
+const abstractSocket = /^@([a-zA-Z0-9_-]+\.)*[a-zA-Z0-9_-]+$/;
+
 const hourMs = 3600_000;
 
 function serviceAccountOptions(values: Values): ServiceAccountSettings {
   const maxTokenExpirationMs = values["service-account-max-token-expiration"];
   if (maxTokenExpirationMs !== 0 && (maxTokenExpirationMs < hourMs || maxTokenExpirationMs > 2 ** 32 * 1000))
     throw new FlagError("--service-account-max-token-expiration: expected a duration from 1 hour to 2^32 seconds, or 0");
+  const signingEndpoint = values["service-account-signing-endpoint"];
+  refuse(
+    [
+      !!signingEndpoint && (!!values["service-account-signing-key-file"] || values["service-account-key-file"].length > 0),
+      "--service-account-signing-endpoint: expected neither --service-account-signing-key-file nor --service-account-key-file beside it",
+    ],
+    [
+      signingEndpoint?.startsWith("@") === true && !abstractSocket.test(signingEndpoint),
+      `--service-account-signing-endpoint: expected the name of an abstract socket after "@", found ${JSON.stringify(signingEndpoint)}`,
+    ],
+  );
   const [jwksUri, signingKeyFile] = [values["service-account-jwks-uri"], values["service-account-signing-key-file"]];
   return {
     issuers: values["service-account-issuer"],
     ...(jwksUri ? { jwksUri } : {}),
     keyFiles: values["service-account-key-file"],
     ...(signingKeyFile ? { signingKeyFile } : {}),
+    ...(signingEndpoint ? { signingEndpoint } : {}),
     maxTokenExpirationMs,
     extendTokenExpiration: values["service-account-extend-token-expiration"],
     lookup: values["service-account-lookup"],

@@ -1,7 +1,7 @@
 // Flags of kube-apiserver that have nothing to set here, taken so that a manifest written for it starts this one: they tune
 // caches, etcd's client and logging. Where a value asks for something that is not there, it is refused.
 import { parseQuantity } from "../api/meta/quantity.ts";
-import { boolean, durationMs, type FlagType, flag, flagsWithoutEffect, integer, periodMs } from "../base/flags.ts";
+import { deprecated, durationMs, type FlagType, flag, flagsWithoutEffect, integer, periodMs } from "../base/flags.ts";
 
 const someTime: FlagType<number> = {
   ...durationMs,
@@ -76,8 +76,6 @@ const withoutEffect = flagsWithoutEffect({
   "enable-logs-handler": "true",
   "etcd-count-metric-poll-period": durationMs,
   "etcd-db-metric-poll-interval": durationMs,
-  "etcd-healthcheck-timeout": durationMs,
-  "etcd-readycheck-timeout": durationMs,
   "external-hostname": undefined,
   "kubelet-timeout": durationMs,
   "lease-reuse-duration-seconds": integer(),
@@ -100,22 +98,17 @@ const withoutEffect = flagsWithoutEffect({
 
 /** Taken with one value alone, as other values ask for what is not there. */
 const single = {
-  "aggregator-reject-forwarding-redirect": ["true", "redirects of extension servers are never followed for clients"],
-  "allow-privileged": ["true", "privileged containers are refused by PodSecurity, not by a flag"],
-  "kubernetes-service-node-port": ["0", "the service kubernetes is a ClusterIP"],
   "storage-backend": ["etcd3", "of etcd's interfaces only version 3 is spoken"],
   "storage-media-type": ["application/json", "objects are stored as JSON"],
 } as const satisfies Readonly<Record<string, readonly [value: string, why: string]>>;
 
-const only = (name: keyof typeof single, bare?: "true") =>
+const only = (name: keyof typeof single) =>
   flag(
     {
-      placeholder: bare === undefined ? "string" : "",
-      ...(bare === undefined ? {} : { bare }),
+      placeholder: "string",
       parse(value: string): string {
         const [expected, why] = single[name];
-        // Of a switch every spelling, of what has a default also none.
-        const given = bare === undefined ? value || expected : String(boolean.parse(value, undefined));
+        const given = value || expected;
         if (given !== expected) throw new Error(`expected ${expected}: ${why}`);
         return given;
       },
@@ -126,9 +119,12 @@ const only = (name: keyof typeof single, bare?: "true") =>
 
 export const compatibilityFlags = {
   ...withoutEffect,
-  "aggregator-reject-forwarding-redirect": only("aggregator-reject-forwarding-redirect", "true"),
-  "allow-privileged": only("allow-privileged", "true"),
-  "kubernetes-service-node-port": only("kubernetes-service-node-port"),
+  "apiserver-count": deprecated(withoutEffect["apiserver-count"], "apiserver-count is deprecated and will be removed in a future version."),
+  "default-watch-cache-size": deprecated(
+    withoutEffect["default-watch-cache-size"],
+    "watch caches are sized automatically and this flag will be removed in a future version",
+  ),
+  "enable-logs-handler": deprecated(withoutEffect["enable-logs-handler"], "Log handler functionality is deprecated"),
   "storage-backend": only("storage-backend"),
   "storage-media-type": only("storage-media-type"),
 };

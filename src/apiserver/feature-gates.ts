@@ -23,6 +23,7 @@ export const apiServerGates: GateSupport = {
     "PodCertificateRequest",
     "RemoteRequestHeaderUID",
     "StorageVersionMigrator",
+    "UnknownVersionInteroperabilityProxy",
   ]),
 };
 

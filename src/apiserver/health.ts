@@ -16,6 +16,8 @@ export interface HealthCheck {
   readonly exceptLiveness?: boolean;
   /** /readyz does not ask it. */
   readonly livenessOnly?: boolean;
+  /** How long it may take. Default 2 s. */
+  readonly timeoutMs?: number;
 }
 
 export interface HealthDeps {
@@ -85,9 +87,9 @@ function one(check: HealthCheck, deps: HealthDeps): Handler {
 
 /** What is wrong, or undefined. A check that does not answer in time has failed. */
 export async function failureOf(
-  check: Pick<HealthCheck, "check">,
+  check: Pick<HealthCheck, "check" | "timeoutMs">,
   clock: Clock,
-  timeoutMs: number = checkTimeoutMs,
+  timeoutMs: number = check.timeoutMs ?? checkTimeoutMs,
 ): Promise<string | undefined> {
   const done = new AbortController();
   try {

@@ -85,6 +85,7 @@ export const operationsFlags = {
     "lease",
     "who keeps the endpoints of the service kubernetes: this server with its peers, or nobody",
   ),
+  "tracing-config-file": flag(optionalText, undefined, "TracingConfiguration: which requests are traced, and the collector they go to"),
   profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process and the state of priority and fairness"),
 };
 
@@ -119,6 +120,8 @@ export interface OperationsSettings {
   readonly priorityAndFairness: boolean;
   readonly maxRequestsInflight: number;
   readonly maxMutatingRequestsInflight: number;
+  /** Absent: nothing is traced. */
+  readonly tracingConfigFile?: string;
   readonly profiling: boolean;
   readonly eventTtlMs: number;
   readonly endpointReconciler: "lease" | "none";
@@ -129,6 +132,7 @@ export function operationsSettings(values: FlagValues<typeof operationsFlags>): 
   return {
     ...(audit ? { audit } : {}),
     ...(encryption ? { encryption } : {}),
+    ...(values["tracing-config-file"] ? { tracingConfigFile: values["tracing-config-file"] } : {}),
     priorityAndFairness: values["enable-priority-and-fairness"],
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],

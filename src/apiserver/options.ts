@@ -5,6 +5,7 @@ import type { FeatureGates } from "../api/semantics/feature-gates.ts";
 import {
   allParts,
   boolean,
+  deprecated,
   FlagError,
   type FlagType,
   type FlagValues,
@@ -16,18 +17,21 @@ import {
   optionalText,
   orDefault,
   periodMs,
+  refuse,
   text,
 } from "../base/flags.ts";
 import type { LogOptions } from "../base/log.ts";
 import { logFlags, logOptionsOf } from "../base/log-flags.ts";
 import type { DefaultTolerationSecondsOptions } from "./admission/default-toleration-seconds.ts";
+import { admissionPluginNames } from "./admission/plugin-names.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { compatibilityFlags } from "./compatibility-flags.ts";
 import { type EdgeSettings, edgeFlags, edgeOptions } from "./edge-options.ts";
-import { type EtcdSettings, etcdFlags, etcdOptions } from "./etcd-options.ts";
+import { type EtcdSettings, etcdFlags, etcdOptions, type StorageCheckSettings, storageChecks } from "./etcd-options.ts";
 import { apiServerGatesFlag, resolveApiServerGates } from "./feature-gates.ts";
 import { type OperationsSettings, operationsFlags, operationsSettings } from "./operations-options.ts";
+import { type PeerSettings, peerFlags, peerOptions } from "./peer-options.ts";
 import { type RuntimeConfig, runtimeConfigFlag } from "./runtime-config.ts";
 import { type ServingSettings, servingFlags, servingOptions } from "./serving-options.ts";
 
@@ -40,6 +44,7 @@ export interface ApiServerSettings {
   readonly storage: "memory" | "lmdb" | "etcd";
   /** Present where the objects are kept in etcd. */
   readonly etcd?: EtcdSettings;
+  readonly storageChecks: StorageCheckSettings;
   /** Certificates, keys and the lmdb store lie here. */
   readonly dataDir: string;
   readonly bindAddress: string;
@@ -54,6 +59,13 @@ export interface ApiServerSettings {
   readonly serviceClusterIpRange: string;
   readonly serviceNodePortRange: PortRange;
   readonly authorization: AuthorizationSettings;
+  /** The port of every node at which the service "kubernetes" is reached; absent: it is a ClusterIP. */
+  readonly kubernetesServiceNodePort?: number;
+  readonly peers: PeerSettings;
+  /** Whether containers may be privileged, where nothing else forbids it. */
+  readonly allowPrivileged: boolean;
+  /** Whether clients are told where extension servers redirect them. */
+  readonly forwardsRedirects: boolean;
   readonly enableAdmissionPlugins: readonly string[];
   readonly disableAdmissionPlugins: readonly string[];
   /** Configures admission plugins. */
@@ -113,6 +125,9 @@ const portRange: FlagType<PortRange> = {
   show: ({ first, last }) => `${first}-${last}`,
 };
 
+/** Undefined where the flag was not given. */
+const optionalList: FlagType<readonly string[] | undefined> = list as FlagType<readonly string[] | undefined>;
+
 const defaultServiceRange = "10.96.0.0/16";
 const defaultNodePorts: PortRange = { first: 30000, last: 32767 };
 
@@ -132,9 +147,21 @@ export const apiServerFlags = {
   ...authenticationFlags,
   "service-cluster-ip-range": flag(orDefault(cidr, defaultServiceRange), defaultServiceRange, "addresses of services"),
   "service-node-port-range": flag(orDefault(portRange, defaultNodePorts), defaultNodePorts, "ports of services on every node"),
+  "kubernetes-service-node-port": flag(
+    integer({ min: 0, max: 65535 }),
+    0,
+    "port of every node at which the service kubernetes is reached; 0 for none",
+  ),
+  ...peerFlags,
   ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
+  "admission-control": deprecated(
+    flag(optionalList, undefined, "the admission plugins to run, and no others"),
+    "Use --enable-admission-plugins or --disable-admission-plugins instead. Will be removed in a future version.",
+  ),
+  "allow-privileged": flag(boolean, true, "let containers be privileged, where PodSecurity or another plugin does not forbid it"),
+  "aggregator-reject-forwarding-redirect": flag(boolean, true, "answer clients with 502 where an extension server redirects them"),
   "admission-control-config-file": flag(optionalText, undefined, "file with the configuration of admission plugins"),
   "default-not-ready-toleration-seconds": flag(
     integer(),
@@ -165,6 +192,34 @@ export const apiServerFlags = {
   ...logFlags,
 };
 
+/** --admission-control names all that run, the other two what is different from the default. */
+function admissionPluginOptions(
+  values: FlagValues<typeof apiServerFlags>,
+): Pick<ApiServerSettings, "enableAdmissionPlugins" | "disableAdmissionPlugins"> {
+  const [only, enable, disable] = [values["admission-control"], values["enable-admission-plugins"], values["disable-admission-plugins"]];
+  if (only === undefined) return { enableAdmissionPlugins: enable, disableAdmissionPlugins: disable };
+  const unknown = only.filter((name) => !admissionPluginNames.includes(name));
+  refuse(
+    [
+      enable.length > 0 || disable.length > 0,
+      "--admission-control and --enable-admission-plugins or --disable-admission-plugins: expected the former or the latter",
+    ],
+    [
+      unknown.length > 0,
+      `--admission-control: unknown plugin ${JSON.stringify(unknown[0])}, expected some of ${admissionPluginNames.toSorted().join(", ")}`,
+    ],
+  );
+  return { enableAdmissionPlugins: only, disableAdmissionPlugins: admissionPluginNames.filter((name) => !only.includes(name)) };
+}
+
+function kubernetesServiceOptions(values: FlagValues<typeof apiServerFlags>): Pick<ApiServerSettings, "kubernetesServiceNodePort"> {
+  const [port, { first, last }] = [values["kubernetes-service-node-port"], values["service-node-port-range"]];
+  if (port === 0) return {};
+  if (port < first || port > last)
+    throw new FlagError(`--kubernetes-service-node-port: expected a port of --service-node-port-range, ${first}-${last}`);
+  return { kubernetesServiceNodePort: port };
+}
+
 /** Of etcd where its servers are given. */
 function storageOf(values: FlagValues<typeof apiServerFlags>): Pick<ApiServerSettings, "storage" | "etcd"> {
   const etcd = etcdOptions(values);
@@ -176,7 +231,8 @@ function storageOf(values: FlagValues<typeof apiServerFlags>): Pick<ApiServerSet
 export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): ApiServerSettings {
   const present = <K extends string>(key: K, value: string | undefined): { readonly [P in K]?: string } =>
     value === undefined || value === "" ? {} : ({ [key]: value } as { readonly [P in K]?: string });
-  const { storage, ...parts } = allParts({
+  const featureGates = resolveApiServerGates(values["feature-gates"]);
+  const { storage, admission, kubernetesService, ...parts } = allParts({
     storage: () => storageOf(values),
     serving: () => servingOptions(values),
     edge: () => edgeOptions(values),
@@ -184,6 +240,9 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     authorization: () => authorizationOptions(values),
     operations: () => operationsSettings(values),
     log: () => logOptionsOf(values),
+    admission: () => admissionPluginOptions(values),
+    kubernetesService: () => kubernetesServiceOptions(values),
+    peers: () => peerOptions(values, featureGates),
   });
   return {
     ...storage,
@@ -194,8 +253,11 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     ...present("advertiseAddress", values["advertise-address"]),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],
-    enableAdmissionPlugins: values["enable-admission-plugins"],
-    disableAdmissionPlugins: values["disable-admission-plugins"],
+    ...admission,
+    ...kubernetesService,
+    storageChecks: storageChecks(values),
+    allowPrivileged: values["allow-privileged"],
+    forwardsRedirects: !values["aggregator-reject-forwarding-redirect"],
     ...present("admissionControlConfigFile", values["admission-control-config-file"]),
     requestTimeoutMs: values["request-timeout"],
     minWatchTimeoutMs: values["min-request-timeout"] * 1000,
@@ -205,7 +267,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     },
     publishClusterInfo: values["publish-cluster-info"],
     runtimeConfig: values["runtime-config"],
-    featureGates: resolveApiServerGates(values["feature-gates"]),
+    featureGates,
     flagTexts: flagTexts(apiServerFlags, values),
   };
 }

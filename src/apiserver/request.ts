@@ -105,6 +105,8 @@ export interface RequestContext {
   isRouted?: boolean;
   /** By dispatch: answers are in CBOR too, where the server speaks it and the client wants it. What comes before never is. */
   speaksCbor?: boolean;
+  /** By tracing, where the request is traced: called by the transport when the answer has been written. */
+  onceAnswered?: () => void;
   /** Names the request in logs and in the Audit-Id header. */
   readonly auditId?: string;
   /** By authentication where it has something to say, and by audit where the request is recorded: annotations of stages and admission. */

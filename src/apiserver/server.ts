@@ -18,6 +18,8 @@ export interface ApiServerDeps {
   /** Before everything else: what browsers are told, where that is asked for. */
   readonly edge?: readonly Stage[];
   readonly authentication: Stage;
+  /** Makes a span of each request, within which what follows is. Absent where nothing is traced. */
+  readonly tracing?: Stage | undefined;
   /** Absent without an audit policy. */
   readonly audit?: AuditStages | undefined;
   readonly impersonation: Stage;
@@ -61,6 +63,7 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
       requestInfo,
       withDeadline(clock, options.requestTimeoutMs ?? 60_000),
       deps.audit ? deps.audit.aroundAuthentication(deps.authentication) : deps.authentication,
+      ...(deps.tracing ? [deps.tracing] : []),
       ...(deps.audit ? [deps.audit.requests] : []),
       deps.impersonation,
       deps.flowControl,
@@ -107,6 +110,7 @@ class ServedRequest implements RequestContext {
   removedRelease?: string;
   isRouted = false;
   speaksCbor = false;
+  onceAnswered?: () => void;
 
   constructor(request: ApiRequest, receivedAtMs: number) {
     this.request = request;

@@ -1,7 +1,8 @@
 // The flags of the HTTPS port: certificates, also for other names, and how old TLS may be.
 import type { SecureVersion } from "node:tls";
-import { FlagError, type FlagType, type FlagValues, flag, oneOf, optionalText, orDefault } from "../base/flags.ts";
-import { cipherSuites, tls13Suites, tlsVersions } from "../base/tls-names.ts";
+import { FlagError, type FlagType, type FlagValues, flag, integer, oneOf, optionalText, orDefault } from "../base/flags.ts";
+import { errorText } from "../base/log.ts";
+import { cipherSuites, curveGroups, tls13Suites, tlsVersions } from "../base/tls-names.ts";
 
 export interface CertificateFiles {
   readonly certFile: string;
@@ -20,6 +21,8 @@ export interface ServingSettings {
   readonly minTlsVersion: SecureVersion;
   /** OpenSSL's names of cipher suites, joined by ":"; default Go's. */
   readonly ciphers?: string;
+  /** OpenSSL's names of the groups that keys are exchanged in, joined by ":"; default OpenSSL's. */
+  readonly curves?: string;
 }
 
 const sniCertificates: FlagType<readonly SniCertificateFiles[]> = {
@@ -54,6 +57,16 @@ const suites: FlagType<readonly string[]> = {
   },
 };
 
+const curveIds: FlagType<readonly number[]> = {
+  placeholder: "ints",
+  parse(value, previous) {
+    if (value === "") return previous ?? [];
+    return [...(previous ?? []), ...value.split(",").map((id) => curveId.parse(id, undefined))];
+  },
+};
+
+const curveId = integer();
+
 export const servingFlags = {
   "tls-cert-file": flag(optionalText, undefined, "serving certificate, with its chain; followed when it changes"),
   "tls-private-key-file": flag(optionalText, undefined, "key of the serving certificate"),
@@ -64,6 +77,11 @@ export const servingFlags = {
     "the oldest TLS version that is spoken",
   ),
   "tls-cipher-suites": flag(suites, [], "cipher suites, by Go's names; default Go's"),
+  "tls-curve-preferences": flag(
+    curveIds,
+    [],
+    "groups that keys may be exchanged in, by the numbers of Go's CurveID, in no order; default all",
+  ),
 };
 
 /** Checks what flags cannot check alone; throws FlagError. */
@@ -76,5 +94,15 @@ export function servingOptions(values: FlagValues<typeof servingFlags>): Serving
     sni: values["tls-sni-cert-key"],
     minTlsVersion: tlsVersions[values["tls-min-version"]],
     ...(values["tls-cipher-suites"].length > 0 ? { ciphers: chosen.join(":") } : {}),
+    ...(values["tls-curve-preferences"].length > 0 ? { curves: curvesOf(values["tls-curve-preferences"]) } : {}),
   };
+}
+
+/** Upstream's checks, and the one whether this OpenSSL has the group. Throws FlagError. */
+function curvesOf(ids: readonly number[]): string {
+  try {
+    return curveGroups(ids);
+  } catch (error) {
+    throw new FlagError(`--tls-curve-preferences: ${errorText(error)}`);
+  }
 }

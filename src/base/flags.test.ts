@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import {
   allParts,
   boolean,
+  deprecated,
+  deprecationWarnings,
   describeFlags,
   durationMs,
   FlagError,
@@ -145,5 +147,17 @@ describe("parseFlags()", () => {
     expect(pairs({ a: 1, b: true })).toMatch(/pairs \(default a=1,b=true\)$/);
     expect(pairs(new Map([["a", "1"]]))).toMatch(/pairs \(default a=1\)$/);
     expect([pairs({}), pairs(new Map())]).not.toContainEqual(expect.stringContaining("default"));
+  });
+});
+
+describe("deprecated()", () => {
+  const flags = { old: deprecated(flag(text, "", "what it does"), "use --new"), new: flag(text, "", "the same") };
+
+  it("has a line said when the flag is given, and stands in the help", () => {
+    expect(deprecationWarnings(flags, parseFlags(flags, ["--old=a", "--new=b"]).given)).toEqual([
+      "Flag --old has been deprecated, use --new",
+    ]);
+    expect(deprecationWarnings(flags, parseFlags(flags, ["--new=b"]).given)).toEqual([]);
+    expect(describeFlags(flags)).toContain("what it does (DEPRECATED: use --new)");
   });
 });

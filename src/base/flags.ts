@@ -56,6 +56,8 @@ export interface Flag<T> {
   readonly help: string;
   /** One letter: "v". */
   readonly shorthand?: string;
+  /** What to do instead; said when the flag is given. */
+  readonly deprecated?: string;
 }
 
 export type Flags = Readonly<Record<string, Flag<unknown>>>;
@@ -74,6 +76,17 @@ export interface ParsedFlags<F extends Flags> {
 /** A flag definition whose default is of its type. */
 export function flag<T>(type: FlagType<T>, defaultValue: NoInfer<T>, help: string, shorthand?: string): Flag<T> {
   return { type, default: defaultValue, help, ...(shorthand === undefined ? {} : { shorthand }) };
+}
+
+/** The same flag, which nobody should use any more: `instead` says what to do, or why. */
+export const deprecated = <T>(of: Flag<T>, instead: string): Flag<T> => ({ ...of, deprecated: instead });
+
+/** A line for each deprecated flag that was given, in pflag's words. */
+export function deprecationWarnings(flags: Flags, given: ReadonlySet<string>): readonly string[] {
+  return [...given].flatMap((name) => {
+    const instead = flags[name]?.deprecated;
+    return instead === undefined ? [] : [`Flag --${name} has been deprecated, ${instead}`];
+  });
 }
 
 export const text: FlagType<string> = { placeholder: "string", parse: (value) => value };
@@ -273,7 +286,7 @@ export function describeFlags(flags: Flags): string {
     const short = f.shorthand ? `-${f.shorthand}, ` : "    ";
     return {
       left: `  ${short}--${name}${f.type.placeholder === "" ? "" : ` ${f.type.placeholder}`}`,
-      right: `${f.help}${defaultText(f)}`,
+      right: `${f.help}${defaultText(f)}${f.deprecated === undefined ? "" : ` (DEPRECATED: ${f.deprecated})`}`,
     };
   });
   const width = Math.min(48, Math.max(...rows.map((r) => r.left.length)) + 2);

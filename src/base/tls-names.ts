@@ -1,5 +1,6 @@
 // Go's names of TLS versions, cipher suites and key exchanges, as flags and configuration files of Kubernetes use them, with
 // OpenSSL's.
+import { createSecureContext } from "node:tls";
 
 export const tlsVersions = { VersionTLS10: "TLSv1", VersionTLS11: "TLSv1.1", VersionTLS12: "TLSv1.2", VersionTLS13: "TLSv1.3" } as const;
 
@@ -46,11 +47,36 @@ export const defaultCiphers: string = [
   "ECDHE-RSA-AES256-SHA",
 ].join(":");
 
-/** Groups by the numbers of Go's CurveID, which are TLS's own. Those that this OpenSSL lacks are left to it to refuse. */
-export const curves: Readonly<Record<number, string>> = {
+/** Groups by the numbers of Go's CurveID, which are TLS's own. */
+const curves: Readonly<Record<number, string>> = {
   23: "P-256",
   24: "P-384",
   25: "P-521",
   29: "X25519",
+  4587: "SecP256r1MLKEM768",
   4588: "X25519MLKEM768",
+  4589: "SecP384r1MLKEM1024",
 };
+
+/** OpenSSL's names of the groups with these numbers, joined by ":". Throws what is wrong, in upstream's words where it has any. */
+export function curveGroups(ids: readonly number[]): string {
+  const chosen: string[] = [];
+  for (const id of ids) {
+    if (id <= 0 || id > 0xffff) throw new Error(`curve preference ${id} is out of range (must be 1-65535)`);
+    const name = curves[id];
+    if (name === undefined) throw new Error(`curve preference ${id} is not supported: expected some of ${Object.keys(curves).join(", ")}`);
+    if (chosen.includes(name)) throw new Error(`duplicate curve preference ${id}`);
+    if (!isSpoken(name)) throw new Error(`curve preference ${id} (${name}) is not supported by OpenSSL ${process.versions.openssl}`);
+    chosen.push(name);
+  }
+  return chosen.join(":");
+}
+
+function isSpoken(group: string): boolean {
+  try {
+    createSecureContext({ ecdhCurve: group });
+    return true;
+  } catch {
+    return false; // the only thing it was asked
+  }
+}

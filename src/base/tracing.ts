@@ -8,18 +8,30 @@ import { errorText, type Logger } from "./log.ts";
 
 export type SpanAttributes = Readonly<Record<string, string | number>>;
 
+/** What a span is part of, or tied to: as a traceparent header says it (https://www.w3.org/TR/trace-context). */
+export interface SpanContext {
+  readonly traceId: Uint8Array;
+  readonly spanId: Uint8Array;
+  readonly sampled: boolean;
+}
+
+/** What was done by this process itself, for another, by another. */
+export type SpanKind = "internal" | "server" | "client";
+
 export interface FinishedSpan {
   readonly traceId: Uint8Array;
   readonly spanId: Uint8Array;
   /** Empty for the first of a trace. */
   readonly parentSpanId: Uint8Array;
   readonly name: string;
-  readonly isCall: boolean;
+  readonly kind: SpanKind;
   /** Nanoseconds since 1970. */
   readonly beganNs: bigint;
   readonly endedNs: bigint;
   readonly attributes: SpanAttributes;
-  /** What failed; undefined where nothing did. */
+  /** Spans of other traces that it has to do with. */
+  readonly links?: readonly SpanContext[];
+  /** What failed, "" where that is not known; undefined where nothing did. */
   readonly error?: string;
 }
 
@@ -32,14 +44,31 @@ export interface TracerDependencies {
 
 export interface SpanOptions {
   readonly attributes?: SpanAttributes;
-  /** Something is asked of another process. Default false. */
-  readonly isCall?: boolean;
+  /** Default internal. */
+  readonly kind?: SpanKind;
 }
 
-interface OpenSpan {
-  readonly traceId: Uint8Array;
-  readonly spanId: Uint8Array;
-  readonly sampled: boolean;
+export interface RootOptions extends SpanOptions {
+  /** What it is part of in another process, which decides whether it is kept. Default: a trace of its own. */
+  readonly parent?: SpanContext | undefined;
+  readonly links?: readonly SpanContext[];
+}
+
+/** A span whose end is told. */
+export interface ActiveSpan {
+  /** Spans begun by the work are within this one. */
+  run<T>(work: () => T): T;
+  /** Once; `more` is known only now. */
+  end(more?: SpanAttributes, error?: string): void;
+}
+
+/** What a traceparent header says; undefined for what is none. */
+export function parseTraceparent(header: string | undefined): SpanContext | undefined {
+  const [, version, traceId = "", spanId = "", flags = "", more = ""] =
+    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(header ?? "") ?? [];
+  if (version === undefined || version === "ff" || (version === "00" && more !== "")) return undefined;
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
+  return { traceId: Buffer.from(traceId, "hex"), spanId: Buffer.from(spanId, "hex"), sampled: (Number.parseInt(flags, 16) & 1) === 1 };
 }
 
 const million = 1_000_000;
@@ -50,7 +79,7 @@ const maxQueued = 2_048;
 export class Tracer implements Running {
   readonly #deps: TracerDependencies;
   readonly #bound: bigint;
-  readonly #current = new AsyncLocalStorage<OpenSpan>();
+  readonly #current = new AsyncLocalStorage<SpanContext>();
   #queue: FinishedSpan[] = [];
   #timer: Timer | undefined;
   #exporting: Promise<void> = Promise.resolve();
@@ -67,32 +96,69 @@ export class Tracer implements Running {
     const parent = this.#current.getStore();
     const span = this.#open(parent);
     if (!span.sampled) return await (parent ? work() : this.#current.run(span, work));
-    const { clock } = this.#deps;
-    const [beganMs, begunAt] = [clock.now(), clock.monotonic()];
+    return this.#around(this.#begin(name, { ...options, span, parent }), work);
+  }
+
+  /** The same where a span is open that is kept; else just the work. */
+  within<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T> {
+    return this.#current.getStore()?.sampled ? this.span(name, options, work) : work();
+  }
+
+  /** Within the span that is open, to be ended by the caller; undefined where none is that is kept. */
+  step(name: string, options: SpanOptions = {}): ActiveSpan | undefined {
+    const parent = this.#current.getStore();
+    return parent?.sampled ? this.#begin(name, { ...options, parent, span: this.#open(parent) }) : undefined;
+  }
+
+  /** The first span of a trace in this process; undefined where it is not to be kept. */
+  root(name: string, options: RootOptions = {}): ActiveSpan | undefined {
+    const span = this.#open(options.parent);
+    return span.sampled ? this.#begin(name, { ...options, span }) : undefined;
+  }
+
+  /** As a header says the span that is open; undefined where none is that is kept. */
+  traceparent(): string | undefined {
+    const span = this.#current.getStore();
+    if (!span?.sampled) return undefined;
+    const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+    return `00-${hex(span.traceId)}-${hex(span.spanId)}-01`;
+  }
+
+  async #around<T>(span: ActiveSpan, work: () => Promise<T>): Promise<T> {
     let failure: string | undefined;
     try {
-      return await this.#current.run(span, work);
+      return await span.run(work);
     } catch (error) {
       failure = errorText(error);
       throw error;
     } finally {
-      const beganNs = BigInt(Math.round(beganMs * 1000)) * 1000n;
-      const endedNs = beganNs + BigInt(Math.round((clock.monotonic() - begunAt) * 1000)) * 1000n;
-      const { attributes = {}, isCall = false } = options;
-      const { traceId, spanId } = span;
-      const parentSpanId = parent?.spanId ?? new Uint8Array();
-      this.#keep({
-        traceId,
-        spanId,
-        parentSpanId,
-        name,
-        isCall,
-        beganNs,
-        endedNs,
-        attributes,
-        ...(failure === undefined ? {} : { error: failure }),
-      });
+      span.end({}, failure);
     }
+  }
+
+  #begin(
+    name: string,
+    { span, parent, attributes = {}, kind = "internal", links }: RootOptions & { readonly span: SpanContext },
+  ): ActiveSpan {
+    const { clock } = this.#deps;
+    const [beganMs, begunAt] = [clock.now(), clock.monotonic()];
+    let isOver = false;
+    return {
+      run: (work) => this.#current.run(span, work),
+      end: (more = {}, error) => {
+        if (isOver) return;
+        isOver = true;
+        const beganNs = BigInt(Math.round(beganMs * 1000)) * 1000n;
+        const endedNs = beganNs + BigInt(Math.round((clock.monotonic() - begunAt) * 1000)) * 1000n;
+        const { traceId, spanId } = span;
+        this.#keep({
+          ...{ traceId, spanId, parentSpanId: parent?.spanId ?? new Uint8Array(), name, kind, beganNs, endedNs },
+          attributes: { ...attributes, ...more },
+          ...(links ? { links } : {}),
+          ...(error === undefined ? {} : { error }),
+        });
+      },
+    };
   }
 
   async stop(): Promise<void> {
@@ -102,7 +168,7 @@ export class Tracer implements Running {
     await this.#exporting;
   }
 
-  #open(parent: OpenSpan | undefined): OpenSpan {
+  #open(parent: SpanContext | undefined): SpanContext {
     if (parent) return { traceId: parent.traceId, spanId: parent.sampled ? randomBytes(8) : parent.spanId, sampled: parent.sampled };
     const traceId = randomBytes(16);
     return { traceId, spanId: randomBytes(8), sampled: traceId.readBigUInt64BE(8) < this.#bound };

@@ -16,12 +16,17 @@ import { type CallOptions, methodKey, type ProtocolTable } from "./protocol.ts";
 import { RpcError, rpcCodeOf } from "./rpc-error.ts";
 
 export interface RpcConnectionOptions {
-  /** "unix:///run/containerd/containerd.sock" (also "unix:/…", or a plain absolute path), or "tcp://host:port". */
+  /**
+   * "unix:///run/containerd/containerd.sock" (also "unix:/…", or a plain absolute path), "unix-abstract:name", or
+   * "tcp://host:port".
+   */
   readonly endpoint: string;
   /** Deadline of calls that give none. Default 120 s, the kubelet's. */
   readonly timeoutMs?: number;
   /** Larger messages are refused, both ways. Default 16 MiB, the kubelet's. */
   readonly maxMessageBytes?: number;
+  /** Calls made while the peer is away wait for it until their deadline. Default false: they fail at once. */
+  readonly waitForReady?: boolean;
 }
 
 export interface RpcConnection {
@@ -61,18 +66,31 @@ export function connectRpc(options: RpcConnectionOptions): RpcConnection {
     // The default, the socket's path, is not a valid authority for strict servers.
     "grpc.default_authority": "localhost",
   };
-  const tcp = options.endpoint.startsWith("tcp://") ? options.endpoint.slice("tcp://".length) : undefined;
-  const client = new Client(tcp ?? `unix:${unixSocketPath(options.endpoint)}`, credentials.createInsecure(), channelOptions);
-  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
+  const client = new Client(targetOf(options.endpoint), credentials.createInsecure(), channelOptions);
+  const { timeoutMs = defaultTimeoutMs, waitForReady = false } = options;
   return {
-    service: <S>(protocol: ProtocolTable, service: string) => buildService(client, protocol, service, timeoutMs) as S,
+    service: <S>(protocol: ProtocolTable, service: string) => buildService(client, { protocol, service, timeoutMs, waitForReady }) as S,
     ready: (wait) => waitForConnection(client, options.endpoint, wait),
     follow: (onChange) => followConnection(client, onChange),
     close: () => client.close(),
   };
 }
 
-function buildService(client: Client, protocol: ProtocolTable, service: string, timeoutMs: number): object {
+/** As the gRPC library names it. */
+function targetOf(endpoint: string): string {
+  if (endpoint.startsWith("tcp://")) return endpoint.slice("tcp://".length);
+  if (endpoint.startsWith("unix-abstract:")) return `unix:\0${endpoint.slice("unix-abstract:".length)}`;
+  return `unix:${unixSocketPath(endpoint)}`;
+}
+
+interface ServiceOptions {
+  readonly protocol: ProtocolTable;
+  readonly service: string;
+  readonly timeoutMs: number;
+  readonly waitForReady: boolean;
+}
+
+function buildService(client: Client, { protocol, service, timeoutMs, waitForReady }: ServiceOptions): object {
   const methods = protocol.services[service];
   if (!methods) throw new Error(`package ${protocol.package} has no service ${service}`);
   const codecs = createCodecs(protocol);
@@ -88,7 +106,7 @@ function buildService(client: Client, protocol: ProtocolTable, service: string, 
     };
     calls[methodKey(method)] = streaming
       ? (message: object, callOptions: CallOptions = {}) => callStream(client, call, message, callOptions)
-      : (message: object, callOptions: CallOptions = {}) => callUnary(client, call, message, { timeoutMs, ...callOptions });
+      : (message: object, callOptions: CallOptions = {}) => callUnary(client, call, message, { timeoutMs, waitForReady, ...callOptions });
   }
   return calls;
 }
@@ -100,8 +118,10 @@ interface Call {
   readonly response: MessageCodec<object>;
 }
 
-function callUnary(client: Client, call: Call, message: object, options: CallOptions & { readonly timeoutMs: number }): Promise<object> {
-  const { signal, timeoutMs } = options;
+type UnaryOptions = CallOptions & { readonly timeoutMs: number; readonly waitForReady: boolean };
+
+function callUnary(client: Client, call: Call, message: object, options: UnaryOptions): Promise<object> {
+  const { signal, timeoutMs, waitForReady } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason);
     const onAbort = (): void => running.cancel();
@@ -110,7 +130,7 @@ function callUnary(client: Client, call: Call, message: object, options: CallOpt
       (value) => Buffer.from(call.request.encode(value)),
       (bytes) => call.response.decode(bytes),
       message,
-      new Metadata(),
+      new Metadata({ waitForReady }),
       { deadline: realClock.now() + timeoutMs },
       (error, response) => {
         signal?.removeEventListener("abort", onAbort);

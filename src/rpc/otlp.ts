@@ -1,5 +1,5 @@
 // Hands traces to a collector in OpenTelemetry's protocol (OTLP over gRPC), at localhost:4317 unless told otherwise.
-import type { FinishedSpan, SpanAttributes } from "../base/tracing.ts";
+import type { FinishedSpan, SpanAttributes, SpanKind } from "../base/tracing.ts";
 import { connectRpc } from "./client.ts";
 import type { CallOptions, Input, ProtocolTable } from "./protocol.ts";
 
@@ -17,6 +17,7 @@ interface Span {
   readonly startTimeUnixNano: bigint;
   readonly endTimeUnixNano: bigint;
   readonly attributes: readonly KeyValue[];
+  readonly links: readonly { readonly traceId: Uint8Array; readonly spanId: Uint8Array }[];
   readonly status: { readonly message: string; readonly code: number } | undefined;
 }
 
@@ -42,7 +43,8 @@ export const traceServiceV1: ProtocolTable = {
     Resource: "1 attributes KeyValue[]",
     ScopeSpans: "1 scope InstrumentationScope; 2 spans Span[]",
     InstrumentationScope: "1 name string",
-    Span: "1 traceId bytes; 2 spanId bytes; 4 parentSpanId bytes; 5 name string; 6 kind int32; 7 startTimeUnixNano fixed64:bigint; 8 endTimeUnixNano fixed64:bigint; 9 attributes KeyValue[]; 15 status Status",
+    Span: "1 traceId bytes; 2 spanId bytes; 4 parentSpanId bytes; 5 name string; 6 kind int32; 7 startTimeUnixNano fixed64:bigint; 8 endTimeUnixNano fixed64:bigint; 9 attributes KeyValue[]; 13 links Link[]; 15 status Status",
+    Link: "1 traceId bytes; 2 spanId bytes",
     Status: "2 message string; 3 code int32",
     KeyValue: "1 key string; 2 value AnyValue",
     AnyValue: "1 stringValue string?; 3 intValue int64?",
@@ -64,7 +66,8 @@ export interface TraceExporterOptions {
 }
 
 const callTimeoutMs = 10_000;
-const [internalKind, clientKind, errorCode] = [1, 3, 2];
+const kinds: Readonly<Record<SpanKind, number>> = { internal: 1, server: 2, client: 3 };
+const errorCode = 2;
 
 export function connectTraceExporter({ endpoint = "localhost:4317", resource, scope }: TraceExporterOptions): TraceExporter {
   const connection = connectRpc({ endpoint: targetOf(endpoint), timeoutMs: callTimeoutMs });
@@ -78,17 +81,25 @@ export function connectTraceExporter({ endpoint = "localhost:4317", resource, sc
   };
 }
 
+/** What is wrong with an endpoint, in upstream's words; undefined where nothing is. */
+export function endpointProblem(endpoint: string): string | undefined {
+  const scheme = endpoint.includes("//") ? (/^([a-z-]*):/.exec(endpoint)?.[1] ?? "") : "dns";
+  if (["dns", "unix", "unix-abstract"].includes(scheme)) return undefined;
+  return `unsupported scheme: ${scheme}.  Options are none, dns, unix, or unix-abstract.  See https://github.com/grpc/grpc/blob/master/doc/naming.md`;
+}
+
 /** As gRPC takes it: a socket, or a name that is looked up. */
 function targetOf(endpoint: string): string {
-  if (endpoint.startsWith("unix:")) return endpoint;
+  if (/^unix(-abstract)?:/.test(endpoint)) return endpoint.replace(/^(unix-abstract:)\/+/, "$1");
   return `tcp://${endpoint.replace(/^dns:\/\/+/, "")}`;
 }
 
-function spanOf({ traceId, spanId, parentSpanId, name, isCall, beganNs, endedNs, attributes, error }: FinishedSpan): Input<Span> {
+function spanOf({ traceId, spanId, parentSpanId, name, kind, beganNs, endedNs, attributes, links, error }: FinishedSpan): Input<Span> {
   return {
     ...{ traceId, spanId, parentSpanId, name, startTimeUnixNano: beganNs, endTimeUnixNano: endedNs },
-    kind: isCall ? clientKind : internalKind,
+    kind: kinds[kind],
     attributes: attributesOf(attributes),
+    ...(links ? { links: links.map(({ traceId, spanId }) => ({ traceId, spanId })) } : {}),
     ...(error === undefined ? {} : { status: { message: error, code: errorCode } }),
   };
 }

@@ -1,4 +1,5 @@
 // The failure of a call, on either side: a gRPC status. https://grpc.io/docs/guides/status-codes lists what each code means.
+import { errorText } from "../base/log.ts";
 
 /** The sixteen failure codes in the order of their numbers, 1 to 16. */
 export const rpcCodes = [
@@ -53,6 +54,11 @@ export function goCodeName(code: RpcCode): string {
     .split("_")
     .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
     .join("");
+}
+
+/** A failed call as Go shows it; of what is none its own text. */
+export function goRpcText(error: unknown): string {
+  return error instanceof RpcError ? `rpc error: code = ${goCodeName(error.code)} desc = ${error.details}` : errorText(error);
 }
 
 export function rpcCodeNumber(code: RpcCode): number {

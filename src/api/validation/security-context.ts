@@ -1,6 +1,7 @@
 // Security contexts of containers and pods: users and groups, profiles, sysctls, and options that exclude each other.
-import { duplicate, type FieldError, invalidValue, notSupported, required, tooLong } from "../meta/field-error.ts";
+import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, isGroupID, isUserID } from "../meta/names.ts";
+import { allowsPrivileged } from "../semantics/privileged-containers.ts";
 import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext } from "../types/core-v1.ts";
 import { validateDescendingPath } from "./file-paths.ts";
 import { internalForm } from "./internal-form.ts";
@@ -10,7 +11,8 @@ import { validateWindowsOptions } from "./windows-options.ts";
 
 /** `hostUsers`: the pod shares the node's users. */
 export function validateSecurityContext(errors: FieldError[], field: string, context: SecurityContext, hostUsers: boolean): void {
-  const { runAsUser, runAsGroup, procMount } = context;
+  const { privileged, runAsUser, runAsGroup, procMount } = context;
+  if (privileged && !allowsPrivileged()) errors.push(forbiddenField(`${field}.privileged`, "disallowed by cluster policy"));
   if (runAsUser !== undefined) addProblems(errors, `${field}.runAsUser`, runAsUser, isUserID(runAsUser));
   if (runAsGroup !== undefined) addProblems(errors, `${field}.runAsGroup`, runAsGroup, isGroupID(runAsGroup));
   if (procMount !== undefined) {

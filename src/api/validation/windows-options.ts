@@ -1,7 +1,8 @@
 // Options of Windows containers: credentials, user names in the forms Windows knows, and host process pods, in which all
 // containers run on the host.
-import { type FieldError, invalidValue } from "../meta/field-error.ts";
+import { type FieldError, forbiddenField, invalidValue } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain } from "../meta/names.ts";
+import { allowsPrivileged } from "../semantics/privileged-containers.ts";
 import type { PodSpec, WindowsSecurityContextOptions } from "../types/core-v1.ts";
 import { eachContainer } from "./pod-rules.ts";
 import { addProblems } from "./rules.ts";
@@ -67,4 +68,5 @@ export function validateHostProcesses(errors: FieldError[], field: string, spec:
     errors.push(invalidValue(field, "", "If pod contains any hostProcess containers then all containers must be HostProcess containers"));
   if (!spec.hostNetwork)
     errors.push(invalidValue(`${field}.hostNetwork`, false, "hostNetwork must be true if pod contains any hostProcess containers"));
+  if (!allowsPrivileged()) errors.push(forbiddenField(field, "hostProcess containers are disallowed by cluster policy"));
 }

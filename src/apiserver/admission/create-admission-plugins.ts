@@ -4,6 +4,7 @@
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { Tracer } from "../../base/tracing.ts";
 import type { Client } from "../../client/client.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import { escalationCheck } from "../authz/escalation.ts";
@@ -35,6 +36,7 @@ import { createNodeRestriction } from "./node-restriction.ts";
 import { createOwnerReferencesPermission } from "./owner-references-permission.ts";
 import { parameterAccessCheck } from "./parameter-access.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
+import { admissionPluginNames } from "./plugin-names.ts";
 import { createPodGroupWorkloadExists } from "./pod-group-workload-exists.ts";
 import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
@@ -70,6 +72,8 @@ export interface AdmissionDependencies {
   /** Calls webhooks. */
   readonly webhooks: WebhookClient;
   readonly kinds: ServedKinds;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface AdmissionOptions {
@@ -119,52 +123,6 @@ const offByDefault = new Set([
   "PodTolerationRestriction",
   "SecurityContextDeny",
 ]);
-
-/** Every name, in the order in which they run. */
-export const admissionPluginNames: readonly string[] = [
-  "AlwaysAdmit",
-  "NamespaceAutoProvision",
-  "NamespaceLifecycle",
-  "NamespaceExists",
-  "LimitPodHardAntiAffinityTopology",
-  "LimitRanger",
-  "ServiceAccount",
-  "NodeRestriction",
-  "TaintNodesByCondition",
-  "AlwaysPullImages",
-  "ImagePolicyWebhook",
-  "SecurityContextDeny",
-  "PodSecurity",
-  "PodNodeSelector",
-  "Priority",
-  "DefaultTolerationSeconds",
-  "PodTolerationRestriction",
-  "EventRateLimit",
-  "ExtendedResourceToleration",
-  "DefaultStorageClass",
-  "StorageObjectInUseProtection",
-  "PodGroupProtection",
-  "OwnerReferencesPermissionEnforcement",
-  "PersistentVolumeClaimResize",
-  "RuntimeClass",
-  "CertificateApproval",
-  "CertificateSigning",
-  "ClusterTrustBundleAttest",
-  "CertificateSubjectRestriction",
-  "DefaultIngressClass",
-  "DenyServiceExternalIPs",
-  "PodTopologyLabels",
-  "PodGroupWorkloadExists",
-  "NodeDeclaredFeatureValidator",
-  "JobValidation",
-  "PodResizeValidator",
-  "MutatingAdmissionPolicy",
-  "MutatingAdmissionWebhook",
-  "ValidatingAdmissionPolicy",
-  "ValidatingAdmissionWebhook",
-  "ResourceQuota",
-  "AlwaysDeny",
-];
 
 function enabledPlugins({ enable = [], disable = [] }: AdmissionOptions): ReadonlySet<string> {
   for (const name of [...enable, ...disable])

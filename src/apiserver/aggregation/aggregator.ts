@@ -9,6 +9,7 @@ import type { Clock } from "../../base/clock.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { Tracer } from "../../base/tracing.ts";
 import type { Client } from "../../client/client.ts";
 import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { Tunnel } from "../../rpc/tunnel.ts";
@@ -40,11 +41,15 @@ export interface AggregatorDeps {
   readonly clientCertificate: () => ClientPair | undefined;
   /** Makes the connections to extension servers, where they are not made directly. */
   readonly tunnel?: Tunnel | undefined;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface AggregatorOptions {
   /** Default 60 s. */
   readonly requestTimeoutMs?: number;
+  /** Whether clients are told where an extension server redirects them. Default false. */
+  readonly forwardsRedirects?: boolean;
 }
 
 export interface Aggregator extends Running {
@@ -92,7 +97,7 @@ class AggregationLayer implements Aggregator {
     this.#deps = deps;
     const resolve = createServiceResolver({ reader, clock });
     this.#backends = this.#stack.add(new Backends({ clock, resolve, clientCertificate: deps.clientCertificate, tunnel: deps.tunnel }));
-    this.#proxy = createProxy({ clock, logger }, options);
+    this.#proxy = createProxy({ clock, logger, tracer: deps.tracer }, options);
     const discovery = this.#stack.add(new RemoteDiscovery({ clock, logger, queues: deps.queues, backends: this.#backends }));
     this.#documents = this.#stack.add(
       new RemoteOpenApi({ clock, logger, queues: deps.queues, backends: this.#backends, forward: this.#proxy.forward }),

@@ -1,3 +1,4 @@
+import { createServer as createHttpsServer } from "node:https";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import type { APIService } from "../../api/types/apiregistration-v1.ts";
@@ -5,6 +6,7 @@ import { realClock, VirtualClock } from "../../base/clock.ts";
 import { silentLogger } from "../../base/log.ts";
 import { fakeContext } from "../authn/request-fixture.ts";
 import type { ApiResponse } from "../request.ts";
+import { makeServerCertificate } from "../webhook/webhook-server-fixture.ts";
 import { Backend } from "./backend.ts";
 import { createProxy } from "./proxy.ts";
 
@@ -65,6 +67,30 @@ describe("createProxy()", () => {
     expect(textOf(await proxy(backendAt(1, { caBundle }), context()))).toBe(
       "500 text/plain; charset=utf-8: unable to load root certificates: unable to parse bytes as PEM block\n",
     );
+  });
+
+  it("tells clients where an extension server redirects them, where that is wanted", async () => {
+    const { cert, key, caPem } = makeServerCertificate(["s.n.svc"]);
+    const server = createHttpsServer({ cert, key }, (_request, response) => {
+      response.writeHead(307, { location: "https://elsewhere.example.com/", "content-type": "text/plain" }).end("over there");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const backend = backendAt((server.address() as { port: number }).port, { caBundle: Buffer.from(caPem).toString("base64") });
+    const { forward: telling } = createProxy({ clock: realClock, logger: silentLogger }, { forwardsRedirects: true });
+    const told = await telling(backend, context());
+    if (told.kind !== "stream") throw new Error(`answered with ${told.kind}`);
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of told.chunks) chunks.push(chunk as Uint8Array);
+    expect([told.status, told.headers?.location, Buffer.concat(chunks).toString()]).toEqual([
+      307,
+      "https://elsewhere.example.com/",
+      "over there",
+    ]);
+    expect(textOf(await proxy(backend, context()))).toBe(
+      "502 text/plain; charset=utf-8: the backend attempted to redirect this request, which is not permitted\n",
+    );
+    backend.close();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   it("gives up when the time of the request has passed, and sooner for discovery", async () => {

@@ -3,6 +3,7 @@
 import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
+import type { Tracer } from "../../base/tracing.ts";
 import { passThrough, plainRefusal } from "../../rpc/upgrade.ts";
 import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
@@ -15,11 +16,15 @@ import { answeredHeaders, forwardedHeaders } from "./forwarded-headers.ts";
 export interface ProxyDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface ProxyOptions {
   /** How long a whole exchange may take that is no watch, log, exec or the like. Default 60 s. */
   readonly requestTimeoutMs?: number;
+  /** Whether clients are told where an extension server redirects them, instead of 502. Default false. */
+  readonly forwardsRedirects?: boolean;
 }
 
 export type ForwardRequest = (backend: Backend, context: RequestContext) => Promise<ApiResponse>;
@@ -34,7 +39,10 @@ export interface AggregationProxy {
 const discoveryTimeoutMs = 5000;
 const dialTimeoutMs = 30_000;
 
-export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: ProxyOptions = {}): AggregationProxy {
+export function createProxy(
+  deps: ProxyDeps,
+  { requestTimeoutMs = 60_000, forwardsRedirects = false }: ProxyOptions = {},
+): AggregationProxy {
   const watches = new Set<AbortController>();
   const forward: ForwardRequest = async (backend, context) => {
     if (!backend.available) {
@@ -54,7 +62,7 @@ export function createProxy(deps: ProxyDeps, { requestTimeoutMs = 60_000 }: Prox
     const { info } = context;
     const isDiscovery = !info.isResourceRequest && info.path.split("/").filter((part) => part !== "").length === 3;
     const limitMs = isDiscovery ? Math.min(discoveryTimeoutMs, requestTimeoutMs) : isLongRunning(info) ? undefined : requestTimeoutMs;
-    return exchange({ backend, context, address, clock: deps.clock, limitMs, watches });
+    return exchange({ backend, context, address, clock: deps.clock, limitMs, watches, forwardsRedirects, tracer: deps.tracer });
   };
   return {
     forward,
@@ -89,9 +97,11 @@ interface Exchange {
   readonly limitMs: number | undefined;
   /** What is long-running now. */
   readonly watches: Set<AbortController>;
+  readonly forwardsRedirects: boolean;
+  readonly tracer: Tracer | undefined;
 }
 
-async function exchange({ backend, context, address, clock, limitMs, watches }: Exchange): Promise<ApiResponse> {
+async function exchange({ tracer, backend, context, address, clock, limitMs, watches, forwardsRedirects }: Exchange): Promise<ApiResponse> {
   const { request } = context;
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(request.signal.reason);
@@ -107,8 +117,15 @@ async function exchange({ backend, context, address, clock, limitMs, watches }: 
   try {
     const { body, headers } = bodyOf(request);
     const outgoing = { method: request.method, path: pathWithQuery(request), signal: stop.signal, ...(body ? { body } : {}) };
-    const response = await backend.send({ ...outgoing, headers: { ...headersFor(context, address), ...headers } }, address);
-    return answerWith(response, stop, finish);
+    const send = (traceparent?: string): Promise<BackendAnswer> => {
+      const told = traceparent === undefined ? {} : { traceparent };
+      return backend.send({ ...outgoing, headers: { ...headersFor(context, address), ...headers, ...told } }, address);
+    };
+    const attributes = { "http.request.method": request.method, "url.path": request.path };
+    const response = await (tracer
+      ? tracer.within(`HTTP ${request.method}`, { kind: "client", attributes }, () => send(tracer.traceparent()))
+      : send());
+    return isRedirect(response) && !forwardsRedirects ? redirectRefused(response, finish) : answerWith(response, stop, finish);
   } catch (error) {
     finish();
     const why = stop.signal.aborted ? errorText(stop.signal.reason) : connectionProblem(error).why;
@@ -131,16 +148,18 @@ function bodyOf({ body, headers }: ApiRequest): OutgoingBody {
   return { body: body.stream(), headers: length === undefined ? {} : { "content-length": length } };
 }
 
+const isRedirect = ({ statusCode = 0, headers }: BackendAnswer): boolean => statusCode >= 300 && statusCode <= 399 && !!headers.location;
+
+function redirectRefused(response: BackendAnswer, finish: () => void): ApiResponse {
+  finish();
+  response.destroy();
+  return failure(502, "the backend attempted to redirect this request, which is not permitted");
+}
+
 function answerWith(response: BackendAnswer, stop: AbortController, finish: () => void): ApiResponse {
-  const status = response.statusCode ?? 502;
-  if (status >= 300 && status <= 399 && response.headers.location) {
-    finish();
-    response.destroy();
-    return failure(502, "the backend attempted to redirect this request, which is not permitted");
-  }
   return {
     kind: "stream",
-    status,
+    status: response.statusCode ?? 502,
     contentType: response.headers["content-type"] ?? "",
     chunks: chunksOf(response, stop, finish),
     asIs: true,

@@ -118,6 +118,8 @@ export interface VerificationKey {
   readonly id: string;
   readonly key: KeyObject;
   readonly algorithm: AlgorithmName;
+  /** Signs nothing any more, and is not told to others. */
+  readonly isRetired?: boolean;
 }
 
 export function verificationKey(key: KeyObject): VerificationKey {

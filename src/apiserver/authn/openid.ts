@@ -4,7 +4,7 @@ import type { Handler } from "../request.ts";
 import type { ServiceAccountTokens } from "./service-account-tokens.ts";
 
 export interface OpenIdOptions {
-  readonly tokens: Pick<ServiceAccountTokens, "issuer" | "keySet">;
+  readonly tokens: Pick<ServiceAccountTokens, "issuer" | "keySet" | "keysMaxAgeSeconds">;
   /** Where the keys are fetched: "https://<address>/openid/v1/jwks". */
   readonly keysUri: () => string;
 }
@@ -12,27 +12,27 @@ export interface OpenIdOptions {
 /** Handlers by path; none where the issuer is no URL that discovery can start from. */
 export function openIdHandlers({ tokens, keysUri }: OpenIdOptions): Readonly<Record<string, Handler>> {
   if (!isDiscoverable(tokens.issuer)) return {};
-  const keySet = tokens.keySet();
+  const maxAge = (): number => tokens.keysMaxAgeSeconds;
   const configuration = (): object => ({
     issuer: tokens.issuer,
     jwks_uri: keysUri(),
     response_types_supported: ["id_token"],
     subject_types_supported: ["public"],
-    id_token_signing_alg_values_supported: [...new Set(keySet.keys.map((k) => String(k.alg)))].sort(),
+    id_token_signing_alg_values_supported: [...new Set(tokens.keySet().keys.map((k) => String(k.alg)))].sort(),
   });
   return {
-    "/.well-known/openid-configuration": answer(configuration, "application/json"),
-    "/openid/v1/jwks": answer(() => keySet, "application/jwk-set+json"),
+    "/.well-known/openid-configuration": answer(configuration, "application/json", maxAge),
+    "/openid/v1/jwks": answer(() => tokens.keySet(), "application/jwk-set+json", maxAge),
   };
 }
 
-function answer(value: () => unknown, contentType: string): Handler {
+function answer(value: () => unknown, contentType: string, maxAgeSeconds: () => number): Handler {
   return async () => ({
     kind: "bytes",
     status: 200,
     contentType,
     bytes: Buffer.from(JSON.stringify(value())),
-    headers: { "cache-control": "public, max-age=3600" },
+    headers: { "cache-control": `public, max-age=${maxAgeSeconds()}` },
   });
 }
 

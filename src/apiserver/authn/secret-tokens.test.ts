@@ -138,7 +138,7 @@ describe("legacy tokens of secrets", () => {
     const tokens = createServiceAccountTokens({ signingKey: key, reader, secretUse, clock });
     const serviceAccount = reader.informer(serviceaccounts).get("ns/default");
     if (!serviceAccount) throw new Error("no account");
-    const token = tokens.issue({ serviceAccount, audiences, expirationSeconds: 3600, secret: { name: "s", uid: "secret-1" } });
+    const token = await tokens.issue({ serviceAccount, audiences, expirationSeconds: 3600, secret: { name: "s", uid: "secret-1" } });
     expect((await tokens.authenticateToken(token))?.auditAnnotations).toBeUndefined();
     putSecret(token);
     expect((await tokens.authenticateToken(token))?.auditAnnotations).toEqual({ "authentication.k8s.io/legacy-token-manual-secret": "s" });

@@ -10,7 +10,7 @@ import type { Client } from "../../client/client.ts";
 import type { Authentication, TokenAuthenticator } from "./authenticator.ts";
 import { type BoundObjects, grantedAudiences } from "./bound-objects.ts";
 import { parseServiceAccountUsername, serviceAccountUser } from "./service-account.ts";
-import type { ServiceAccountKeys } from "./service-account-keys.ts";
+import type { TokenKeys } from "./service-account-keys.ts";
 import type { ServiceAccountMetrics } from "./service-account-metrics.ts";
 
 export const tokenSecretType = "kubernetes.io/service-account-token";
@@ -84,7 +84,7 @@ export function isTokenOf(secret: Secret, token: string): boolean {
 }
 
 export interface LegacyTokensOptions {
-  readonly keys: ServiceAccountKeys;
+  readonly keys: TokenKeys;
   /** Audiences of the API server: legacy tokens are for no other. */
   readonly audiences: readonly string[];
   readonly objects: BoundObjects;
@@ -99,7 +99,8 @@ export interface LegacyTokensOptions {
 export function createLegacyTokens(options: LegacyTokensOptions): TokenAuthenticator {
   return {
     async authenticateToken(token, audiences = options.audiences) {
-      const claims = options.keys.claimsOf(token, (issuer) => issuer === legacyIssuer);
+      const found = options.keys.claimsOf(token, (issuer) => issuer === legacyIssuer);
+      const claims = found instanceof Promise ? await found : found;
       if (!claims) return undefined;
       if (claims.aud === undefined) options.metrics?.legacyUsed();
       const granted = grantedAudiences(claims, { own: options.audiences, asked: audiences });

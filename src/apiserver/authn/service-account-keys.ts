@@ -1,6 +1,6 @@
 // The keys of service-account tokens: read from PEM files, and used to tell whose tokens are ours. Checking a signature is
 // the expensive part of a token, so its result is remembered for a bounded number of them.
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, KeyObject } from "node:crypto";
 import { LruMap } from "../../base/lru-map.ts";
 import { cannotDecode } from "./json-mismatch.ts";
 import {
@@ -28,14 +28,38 @@ export interface TokenClaims {
 
 const rememberedTokens = 1024;
 
-export class ServiceAccountKeys {
+/** Whose tokens are ours: the keys of files, or those of an external signer. */
+export interface TokenKeys {
+  /** What others are told, the same list as long as nothing changes. */
+  readonly published: readonly VerificationKey[];
+  /** How long they may remember it. */
+  readonly maxAgeSeconds: number;
+  /** Undefined where the token is not of these issuers; throws (or rejects) where nobody we know signed it. */
+  claimsOf(token: string, isIssuer: (issuer: string) => boolean): TokenClaims | undefined | Promise<TokenClaims | undefined>;
+}
+
+export class ServiceAccountKeys implements TokenKeys {
   readonly all: readonly VerificationKey[];
+  readonly maxAgeSeconds = 3600;
   readonly #verified = new LruMap<string, TokenClaims>(rememberedTokens);
 
   /** Keys given twice count once; of pairs the public part. */
-  constructor(keys: readonly KeyObject[]) {
-    const read = keys.map(verificationKey);
-    this.all = [...new Map(read.map((key) => [key.id, key])).values()];
+  constructor(keys: readonly (KeyObject | VerificationKey)[]) {
+    const read = keys.map((key) => (key instanceof KeyObject ? verificationKey(key) : key));
+    this.all = read.filter((key, i) => read.findIndex((other) => other.id === key.id && other.key.equals(key.key)) === i);
+  }
+
+  get published(): readonly VerificationKey[] {
+    return this.all;
+  }
+
+  /** False for a token of these issuers whose key is not among these. */
+  mayKnow(token: string, isIssuer: (issuer: string) => boolean): boolean {
+    if (this.#verified.get(token)) return true;
+    const issuer = decodeJwt(token)?.iss;
+    if (typeof issuer !== "string" || !isIssuer(issuer)) return true;
+    const kid = decodeJwtHeader(token)?.kid;
+    return typeof kid !== "string" || kid === "" ? this.all.length > 0 : this.all.some((key) => key.id === kid);
   }
 
   /** Undefined where the token is not of these issuers; throws where nobody we know signed it. */

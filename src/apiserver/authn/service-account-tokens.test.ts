@@ -211,7 +211,7 @@ describe("service-account tokens", () => {
     });
     const account = reader.informer(serviceaccounts).get("ns/default");
     if (!account) throw new Error("no account");
-    const token = old.issue({ serviceAccount: account, audiences: [issuer], expirationSeconds: 600 });
+    const token = await old.issue({ serviceAccount: account, audiences: [issuer], expirationSeconds: 600 });
     expect((await rotated.authenticateToken(token))?.user.uid).toBe("sa-1");
     expect(rotated.keySet().keys.map((k) => k.alg)).toEqual(["ES256", "RS256"]);
   });

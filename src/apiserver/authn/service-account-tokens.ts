@@ -15,16 +15,16 @@ import { type BoundObjects, createBoundObjects, grantedAudiences } from "./bound
 import { createJwtSigner, jwkOf } from "./jwt.ts";
 import { isTokenOf, type SecretTokenUse, tokenSecretType } from "./secret-tokens.ts";
 import { type ObjectRef, serviceAccountUser, serviceAccountUsername } from "./service-account.ts";
-import { ServiceAccountKeys, type TokenClaims } from "./service-account-keys.ts";
+import { ServiceAccountKeys, type TokenClaims, type TokenKeys } from "./service-account-keys.ts";
 import type { ServiceAccountMetrics } from "./service-account-metrics.ts";
 
 const defaultServiceAccountIssuer = "https://kubernetes.default.svc.cluster.local";
 
 export interface ServiceAccountTokensOptions {
-  /** Signs new tokens. */
-  readonly signingKey: KeyObject;
+  /** Signs new tokens: a key, or whoever has it. */
+  readonly signingKey: KeyObject | SignClaims;
   /** Whose tokens are accepted. Default: the signing key. */
-  readonly keys?: ServiceAccountKeys;
+  readonly keys?: TokenKeys;
   /** The first one issues; tokens of all are accepted. Default upstream's. */
   readonly issuers?: readonly string[];
   /** Audiences of the API server. Default: the issuers. */
@@ -38,6 +38,9 @@ export interface ServiceAccountTokensOptions {
   readonly metrics?: Pick<ServiceAccountMetrics, "extendedUsed">;
   readonly clock: Clock;
 }
+
+/** Makes a token of claims. */
+export type SignClaims = (claims: object) => string | Promise<string>;
 
 /** What a new token says. */
 export interface TokenSubject {
@@ -55,9 +58,15 @@ export interface ServiceAccountTokens extends TokenAuthenticator {
   readonly issuer: string;
   /** Audiences of the API server. */
   readonly audiences: readonly string[];
-  issue(subject: TokenSubject): string;
-  /** The public keys, as a JSON Web Key Set. */
-  keySet(): { readonly keys: readonly Readonly<Record<string, unknown>>[] };
+  issue(subject: TokenSubject): string | Promise<string>;
+  /** The public keys, as a JSON Web Key Set; the same as long as they are. */
+  keySet(): KeySet;
+  /** How long others may remember the key set. */
+  readonly keysMaxAgeSeconds: number;
+}
+
+export interface KeySet {
+  readonly keys: readonly Readonly<Record<string, unknown>>[];
 }
 
 interface PrivateClaims {
@@ -80,8 +89,9 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
   readonly issuer: string;
   readonly audiences: readonly string[];
   readonly #issuers: ReadonlySet<string>;
-  readonly #sign: (claims: object) => string;
-  readonly #keys: ServiceAccountKeys;
+  readonly #sign: SignClaims;
+  readonly #keys: TokenKeys;
+  #keySet: { readonly of: TokenKeys["published"]; readonly set: KeySet } | undefined;
   readonly #objects: BoundObjects;
   readonly #secretUse: SecretTokenUse | undefined;
   readonly #metrics: Pick<ServiceAccountMetrics, "extendedUsed"> | undefined;
@@ -92,15 +102,20 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     this.issuer = issuers[0] ?? defaultServiceAccountIssuer;
     this.#issuers = new Set(issuers);
     this.audiences = options.audiences ?? issuers;
-    this.#sign = createJwtSigner(options.signingKey);
-    this.#keys = options.keys ?? new ServiceAccountKeys([options.signingKey]);
+    const { signingKey } = options;
+    this.#sign = typeof signingKey === "function" ? signingKey : createJwtSigner(signingKey);
+    this.#keys = options.keys ?? new ServiceAccountKeys(typeof signingKey === "function" ? [] : [signingKey]);
     this.#objects = createBoundObjects(options.reader, options.client);
     this.#secretUse = options.secretUse;
     this.#metrics = options.metrics;
     this.#clock = options.clock;
   }
 
-  issue(subject: TokenSubject): string {
+  get keysMaxAgeSeconds(): number {
+    return this.#keys.maxAgeSeconds;
+  }
+
+  issue(subject: TokenSubject): string | Promise<string> {
     const { namespace = "", name, uid } = subject.serviceAccount.metadata;
     const now = Math.floor(this.#clock.now() / 1000);
     return this.#sign({
@@ -122,12 +137,15 @@ class JwtServiceAccountTokens implements ServiceAccountTokens {
     });
   }
 
-  keySet(): { readonly keys: readonly Readonly<Record<string, unknown>>[] } {
-    return { keys: this.#keys.all.map(jwkOf) };
+  keySet(): KeySet {
+    const { published } = this.#keys;
+    if (this.#keySet?.of !== published) this.#keySet = { of: published, set: { keys: published.map(jwkOf) } };
+    return this.#keySet.set;
   }
 
   async authenticateToken(token: string, audiences: readonly string[] = this.audiences): Promise<Authentication | undefined> {
-    const claims = this.#keys.claimsOf(token, (issuer) => this.#issuers.has(issuer));
+    const found = this.#keys.claimsOf(token, (issuer) => this.#issuers.has(issuer));
+    const claims = found instanceof Promise ? await found : found;
     if (!claims) return undefined;
     const granted = grantedAudiences(claims, { own: this.audiences, asked: audiences });
     this.#checkTimes(claims);

@@ -2,7 +2,7 @@
 // bound to a pod, a node or a secret where the request says so. A bound token dies with what it is bound to.
 import { defaultTokenSeconds } from "../../api/defaults/authentication.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
-import { badRequest, conflict, invalid, isStatus, type StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, conflict, internalError, invalid, isStatus, type StatusError } from "../../api/meta/status-error.ts";
 import { nodes, pods, secrets, serviceaccounts } from "../../api/resources.generated.ts";
 import type { BoundObjectReference, TokenRequest } from "../../api/types/authentication-v1.ts";
 import type { ServiceAccount } from "../../api/types/core-v1.ts";
@@ -10,7 +10,7 @@ import { type Clock, formatTime } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { CreateRequest, Creators } from "../registry/handler-types.ts";
 import type { ObjectRef } from "./service-account.ts";
-import type { ServiceAccountTokens } from "./service-account-tokens.ts";
+import type { ServiceAccountTokens, TokenSubject } from "./service-account-tokens.ts";
 
 const group = "authentication.k8s.io";
 const kind = { group, kind: "TokenRequest" };
@@ -30,6 +30,8 @@ export interface TokenRequestDependencies {
   readonly maxExpirationSeconds?: number;
   /** --service-account-extend-token-expiration. Default true. */
   readonly extendExpiration?: boolean;
+  /** What that makes of tokens of pods at most. Default a year. */
+  readonly maxExtendedSeconds?: number;
 }
 
 export function tokenRequests(deps: TokenRequestDependencies): Creators {
@@ -67,10 +69,10 @@ async function createToken(
     bound.pod &&
     seconds === warnOnlySeconds &&
     audiences.every((a) => deps.tokens.audiences.includes(a));
-  const token = deps.tokens.issue({
+  const token = await issued(deps.tokens, {
     serviceAccount: account,
     audiences,
-    expirationSeconds: extends_ ? extendedSeconds : seconds,
+    expirationSeconds: extends_ ? Math.min(extendedSeconds, deps.maxExtendedSeconds ?? extendedSeconds) : seconds,
     ...(extends_ ? { warnAfterSeconds: seconds } : {}),
     ...bound,
   });
@@ -82,6 +84,15 @@ async function createToken(
     spec: { ...request.spec, audiences, expirationSeconds: seconds },
     status: { token, expirationTimestamp: formatTime(nowMs + seconds * 1000) },
   };
+}
+
+/** Who signs it may be another program, which may be away. */
+async function issued(tokens: ServiceAccountTokens, subject: TokenSubject): Promise<string> {
+  try {
+    return await tokens.issue(subject);
+  } catch (error) {
+    throw internalError(new Error(`failed to generate token: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
+  }
 }
 
 /** The id that a token carries. */

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { bytesOfBase64 } from "../../api/meta/base64.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { CustomResourceDefinition } from "../../api/types/apiextensions-v1.ts";
+import type { Tracer } from "../../base/tracing.ts";
 import type { ServiceResolver, WebhookClient, WebhookClientConfig } from "../webhook/webhook-client.ts";
 import { WebhookError } from "../webhook/webhook-error.ts";
 import { webhookTarget } from "../webhook/webhook-target.ts";
@@ -29,6 +30,8 @@ export interface ConversionWebhookDeps {
   readonly resolve: ServiceResolver;
   /** Where calls are counted. */
   readonly metrics?: ConversionMetrics;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /** As long as a request may take by itself. */
@@ -89,7 +92,7 @@ interface Batch {
 
 async function convertBatch(
   conversion: CustomResourceDefinition["spec"]["conversion"],
-  { webhooks, resolve, metrics }: ConversionWebhookDeps,
+  { webhooks, resolve, metrics, tracer }: ConversionWebhookDeps,
   { name, objects, apiVersion }: Batch,
 ): Promise<readonly KubernetesObject[]> {
   const { clientConfig, conversionReviewVersions = [] } = conversion?.webhook ?? {};
@@ -113,7 +116,13 @@ async function convertBatch(
     try {
       const client = await webhooks();
       const target = webhookTarget(withoutBlankBundle(clientConfig ?? {}), resolve, "timeout=30s");
-      return await client.post(target, { body: conversionReview(request), timeoutMs });
+      const call = (): Promise<unknown> => client.post(target, { body: conversionReview(request), timeoutMs });
+      if (!tracer) return await call();
+      const attributes = {
+        ...{ "custom-resource-definition": name, "desired-api-version": apiVersion },
+        ...{ "object-count": objects.length, UID: request.uid },
+      };
+      return await tracer.within("Call conversion webhook", { attributes }, call);
     } catch (error) {
       if (error instanceof WebhookError) throw new ConversionError(`${subjectOf(request)} failed: ${error.message}`);
       throw error;

@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { LruMap } from "../../base/lru-map.ts";
-import { goCodeName, RpcError } from "../../rpc/rpc-error.ts";
+import { goRpcText } from "../../rpc/rpc-error.ts";
 import { contentHash } from "../configuration/reload-metrics.ts";
 import { aesGcm, seededAesGcm } from "./ciphers.ts";
 import type { KmsFigures } from "./encryption-metrics.ts";
@@ -179,7 +179,7 @@ export class KmsProvider implements Running {
     try {
       status = await this.#timed("Status", (options) => service.status({}, options));
     } catch (cause) {
-      throw new Error(`failed to perform status section of the healthz check for KMS Provider ${this.name}, error: ${goText(cause)}`, {
+      throw new Error(`failed to perform status section of the healthz check for KMS Provider ${this.name}, error: ${goRpcText(cause)}`, {
         cause,
       });
     }
@@ -236,11 +236,6 @@ export class KmsProvider implements Running {
     logger.info("KMS key in use", { provider: this.name }, 2);
     if (encrypted.keyId !== keyId) throw new Error("the key that encrypts is not the one of its status: it is changing keys");
   }
-}
-
-/** A failed call as Go shows it. */
-function goText(error: unknown): string {
-  return error instanceof RpcError ? `rpc error: code = ${goCodeName(error.code)} desc = ${error.details}` : errorText(error);
 }
 
 /** Names an encrypted seed: all that the KMS needs to decrypt it. */

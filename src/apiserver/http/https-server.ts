@@ -40,6 +40,8 @@ export interface HttpsServerOptions {
   readonly minTlsVersion?: SecureVersion;
   /** OpenSSL's names of the cipher suites, joined by ":". Default Go's. */
   readonly ciphers?: string;
+  /** OpenSSL's names of the groups that keys may be exchanged in, joined by ":". Default OpenSSL's. */
+  readonly curves?: string;
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
@@ -104,7 +106,7 @@ class ConnectionServer implements HttpsServer {
   readonly #facts = new WeakMap<Duplex, ConnectionFacts>();
   /** Open streams of each HTTP/2 session. */
   readonly #streams = new WeakMap<ServerHttp2Session, number>();
-  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers: string };
+  readonly #limits: { readonly minVersion: SecureVersion; readonly ciphers: string; readonly ecdhCurve?: string };
   readonly #chains = new PresentedChains();
   #authorities: ClientAuthorities;
   #named: NamedContexts;
@@ -116,7 +118,11 @@ class ConnectionServer implements HttpsServer {
     this.#deps = deps;
     this.#options = options;
     this.#writing = { logger: deps.logger, pace: new WatchPace(deps.clock) };
-    this.#limits = { minVersion: options.minTlsVersion ?? "TLSv1.2", ciphers: options.ciphers ?? defaultCiphers };
+    this.#limits = {
+      minVersion: options.minTlsVersion ?? "TLSv1.2",
+      ciphers: options.ciphers ?? defaultCiphers,
+      ...(options.curves ? { ecdhCurve: options.curves } : {}),
+    };
     this.#authorities = options.tls.authorities ?? {};
     this.#named = new NamedContexts(options.tls, this.#limits);
     const headersTimeout = options.headersTimeoutMs ?? 32_000;
@@ -301,6 +307,7 @@ class ConnectionServer implements HttpsServer {
     } finally {
       release();
       ended();
+      answer.context.onceAnswered?.();
     }
   }
 
@@ -328,6 +335,8 @@ class ConnectionServer implements HttpsServer {
     if (response.kind === "upgrade") {
       const ended = answer.counted?.begun();
       if (ended) upgrade.socket.once("close", ended);
+      const { onceAnswered } = answer.context;
+      if (onceAnswered) upgrade.socket.once("close", onceAnswered);
       return response.serve(upgrade);
     }
     const release = this.#own(answer);
@@ -339,6 +348,7 @@ class ConnectionServer implements HttpsServer {
       logger.error("Upgrade failed", { path: request.path, error });
       upgrade.socket.destroy();
     } finally {
+      answer.context.onceAnswered?.();
       release();
     }
   }

@@ -39,7 +39,7 @@ export class NamedContexts {
   readonly #wildcards = new Map<string, SecureContext>();
 
   /** Throws what OpenSSL says against a certificate or a key. Of two certificates for one name the first counts. */
-  constructor({ sni = [], authorities = {} }: TlsMaterial, limits: Pick<SecureContextOptions, "minVersion" | "ciphers">) {
+  constructor({ sni = [], authorities = {} }: TlsMaterial, limits: Pick<SecureContextOptions, "minVersion" | "ciphers" | "ecdhCurve">) {
     for (const certificate of sni) {
       const context = createSecureContext({ ...limits, ...secureContextOf({ certificate, authorities }) });
       const names = certificate.names.length > 0 ? certificate.names : namesIn(certificate.certPem);

@@ -12,7 +12,11 @@ beforeEach(async () => {
 });
 afterEach(() => cluster.stop());
 
-const start = () => keepIdentityLease({ client: cluster.client, clock: cluster.clock, logger: silentLogger }, "host-1");
+const start = () =>
+  keepIdentityLease(
+    { client: cluster.client, clock: cluster.clock, logger: silentLogger },
+    { hostname: "host-1", peerAddress: "192.0.2.9:6443" },
+  );
 const labels = { "apiserver.kubernetes.io/identity": "kube-apiserver" };
 
 it("is named by the host, as upstream names it", () => {

@@ -19,6 +19,7 @@ export interface IdentityLeaseDeps {
 
 const namespace = "kube-system";
 const identityLabel = "apiserver.kubernetes.io/identity";
+const peerAnnotation = "kubernetes.io/peer-advertise-address";
 const component = "kube-apiserver";
 const renewMs = 10_000;
 const durationSeconds = 3600;
@@ -52,16 +53,27 @@ function base32(bytes: Uint8Array): string {
   return bits > 0 ? text + letters[(value << (5 - bits)) & 31] : text;
 }
 
+export interface IdentityLeaseOptions {
+  readonly hostname: string;
+  /** "10.0.0.1:6443", where other servers reach this one. Default: the lease does not say. */
+  readonly peerAddress?: string | undefined;
+}
+
 /** Renews the lease from now on. Its failures are logged and tried again: nothing depends on it. */
-export function keepIdentityLease({ client, clock, logger }: IdentityLeaseDeps, hostname: string): Running {
+export function keepIdentityLease({ client, clock, logger }: IdentityLeaseDeps, { hostname, peerAddress }: IdentityLeaseOptions): Running {
   const name = apiServerIdentity(hostname);
   const holderIdentity = `${name}_${randomUUID()}`;
   const labels = { [identityLabel]: component, "kubernetes.io/hostname": hostname };
+  const said = peerAddress === undefined ? {} : { annotations: { [peerAnnotation]: peerAddress } };
   const renew = async (): Promise<void> => {
     const spec = { holderIdentity, leaseDurationSeconds: durationSeconds, renewTime: formatMicroTime(clock.now()) };
     const found = await find(client, leases, { namespace, name });
-    if (!found) await client.create(leases, { metadata: { namespace, name, labels }, spec });
-    else await client.update(leases, { ...found, metadata: { ...found.metadata, labels: { ...found.metadata.labels, ...labels } }, spec });
+    if (!found) await client.create(leases, { metadata: { namespace, name, labels, ...said }, spec });
+    else {
+      const { labels: before, annotations } = found.metadata;
+      const noted = said.annotations ? { annotations: { ...annotations, ...said.annotations } } : {};
+      await client.update(leases, { ...found, metadata: { ...found.metadata, labels: { ...before, ...labels }, ...noted }, spec });
+    }
   };
   const collect = async (): Promise<void> => {
     const { items } = await client.list(leases, { namespace, labelSelector: `${identityLabel}=${component}` });

@@ -31,6 +31,8 @@ export interface KubernetesServiceOptions {
   /** Where pods reach this server. */
   readonly advertiseAddress: string;
   readonly securePort: number;
+  /** Makes the service one with this port on every node. Default: it is a ClusterIP. */
+  readonly nodePort?: number | undefined;
   /** Whether the endpoints are this server's business. Default true. */
   readonly keepsEndpoints?: boolean;
 }
@@ -108,18 +110,18 @@ export class KubernetesService implements Running {
   }
 
   async #ensureService(): Promise<void> {
-    const { serviceClusterIpRange, securePort } = this.#options;
+    const { serviceClusterIpRange, securePort, nodePort } = this.#options;
     const clusterIP = firstServiceIp(serviceClusterIpRange);
     await createMissing(this.#deps.client, services, {
       metadata: { ...kubernetes, labels: serviceLabels },
       spec: {
-        type: "ClusterIP",
+        type: nodePort === undefined ? "ClusterIP" : "NodePort",
         clusterIP,
         clusterIPs: [clusterIP],
         ipFamilies: [familyOf(clusterIP)],
         ipFamilyPolicy: "SingleStack",
         sessionAffinity: "None",
-        ports: [{ name: "https", protocol: "TCP", port: 443, targetPort: securePort }],
+        ports: [{ name: "https", protocol: "TCP", port: 443, targetPort: securePort, ...(nodePort === undefined ? {} : { nodePort }) }],
       },
     });
   }

@@ -35,7 +35,9 @@ export interface ResourceStoresOptions {
   readonly events?: EventRingOptions;
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number;
-  /** The store that holds the objects of a resource, where it is another one (encryption at rest). */
+  /** Where the objects of a resource lie, where it is not the store of all others. */
+  readonly keptIn?: ((resource: ResourceType) => Store | undefined) | undefined;
+  /** What stands between a resource's objects and their store (encryption at rest). */
   readonly storeFor?: (store: Store, resource: ResourceType, prefix: string) => TransformingStore | undefined;
   /** Where the changes, reads and writes of a resource are counted. */
   readonly figuresOf?: (type: ResourceType) => ResourceFigures;
@@ -173,7 +175,12 @@ class Stores implements ResourceStores {
 
   keySpace({ type, storagePath }: Pick<ResourceDefinition, "type" | "storagePath">): KeySpace {
     const prefix = this.#prefixOf(storagePath);
-    return { store: this.#options.storeFor?.(this.store, type, prefix) ?? this.store, prefix };
+    const store = this.#storeOf(type);
+    return { store: this.#options.storeFor?.(store, type, prefix) ?? store, prefix };
+  }
+
+  #storeOf(type: ResourceType): Store {
+    return this.#options.keptIn?.(type) ?? this.store;
   }
 
   #prefixOf(storagePath: string): string {
@@ -212,8 +219,9 @@ class Stores implements ResourceStores {
     const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const figures = this.#options.figuresOf?.(definition.type);
-    const transforming = this.#options.storeFor?.(this.store, definition.type, prefix);
-    const store = transforming ?? this.store;
+    const base = this.#storeOf(definition.type);
+    const transforming = this.#options.storeFor?.(base, definition.type, prefix);
+    const store = transforming ?? base;
     const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, figures, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);

@@ -61,18 +61,23 @@ async function post(calling: Calling, target: WebhookTarget, call: WebhookCall):
   const onAbort = (): void => deadline.abort(postError("timeout", target.url, "context canceled", call.signal?.reason));
   call.signal?.addEventListener("abort", onAbort, { once: true });
   try {
-    return await persevere(calling, target, body, deadline.signal);
+    return await persevere(calling, target, { body, traceparent: call.traceparent }, deadline.signal);
   } finally {
     timer.cancel();
     call.signal?.removeEventListener("abort", onAbort);
   }
 }
 
+interface Sent {
+  readonly body: Buffer;
+  readonly traceparent: string | undefined;
+}
+
 /** Comes back when a busy server has said to, as long as there is time. */
-async function persevere(calling: Calling, target: WebhookTarget, body: Buffer, signal: AbortSignal): Promise<unknown> {
+async function persevere(calling: Calling, target: WebhookTarget, sent: Sent, signal: AbortSignal): Promise<unknown> {
   for (let attempt = 0; ; attempt++) {
     try {
-      return await follow(calling, target, body, signal);
+      return await follow(calling, target, sent, signal);
     } catch (error) {
       const { httpStatus = 0, retryAfterSeconds } = error instanceof WebhookError ? error : {};
       const isBusy = retryAfterSeconds !== undefined && (httpStatus === 429 || httpStatus >= 500);
@@ -83,8 +88,8 @@ async function persevere(calling: Calling, target: WebhookTarget, body: Buffer, 
 }
 
 /** The answer of the last of the servers that each send on to the next. */
-async function follow(calling: Calling, target: WebhookTarget, body: Buffer, signal: AbortSignal): Promise<unknown> {
-  let exchange: Exchange = { target, url: parseUrl(target.url), method: "POST", body, signal };
+async function follow(calling: Calling, target: WebhookTarget, sent: Sent, signal: AbortSignal): Promise<unknown> {
+  let exchange: Exchange = { target, url: parseUrl(target.url), method: "POST", ...sent, signal };
   for (let redirects = 0; ; redirects++) {
     const answer = await orAnew(calling, exchange);
     if (!(answer instanceof Redirect)) return answer;
@@ -94,7 +99,7 @@ async function follow(calling: Calling, target: WebhookTarget, body: Buffer, sig
 }
 
 /** Who is asked next, and what: a server elsewhere is told nothing of who asks. */
-function redirected({ target, url, body, method, signal }: Exchange, { url: next, keepsBody }: Redirect): Exchange {
+function redirected({ target, url, body, method, signal, traceparent }: Exchange, { url: next, keepsBody }: Redirect): Exchange {
   const to = parseUrl(next);
   const { connectTo, serverName: _, bearerToken, ...rest } = target;
   const isHere = to.host === url.host;
@@ -103,6 +108,7 @@ function redirected({ target, url, body, method, signal }: Exchange, { url: next
     target: { ...same, url: next, ...(isHere && connectTo ? { connectTo } : {}) },
     url: to,
     signal,
+    traceparent,
     ...(keepsBody ? { method, body } : { method: "GET", body: undefined }),
   };
 }
@@ -170,6 +176,7 @@ interface Exchange {
   readonly url: URL;
   readonly method: "POST" | "GET";
   readonly body: Buffer | undefined;
+  readonly traceparent: string | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -245,7 +252,7 @@ function seenOf(request: ClientRequest, about: Pick<SeenConnection, "host" | "no
   return seen;
 }
 
-function open({ agents }: Calling, { target, url, method, body }: Exchange): ClientRequest {
+function open({ agents }: Calling, { target, url, method, body, traceparent }: Exchange): ClientRequest {
   const { connectTo, serverName, bearerToken } = target;
   const secure = url.protocol === "https:";
   const options: RequestOptions = {
@@ -261,6 +268,7 @@ function open({ agents }: Calling, { target, url, method, body }: Exchange): Cli
       "accept-encoding": "gzip",
       "user-agent": "kube-apiserver-admission",
       ...(bearerToken === undefined ? {} : { authorization: `Bearer ${bearerToken}` }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     },
   };
   if (!secure) return http.request({ ...options, agent: agents.http });

@@ -22,6 +22,8 @@ export interface WebhookCall {
   readonly body: unknown;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
+  /** The span that the call is part of, as the header of this name says it. */
+  readonly traceparent?: string;
 }
 
 export interface WebhookClient {

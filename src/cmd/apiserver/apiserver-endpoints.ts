@@ -17,6 +17,7 @@ import type { ServiceAccountTokens } from "../../apiserver/authn/service-account
 import { createDiscovery } from "../../apiserver/discovery/discovery.ts";
 import { versionInfo } from "../../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../../apiserver/discovery/version-order.ts";
+import type { StorageCheckSettings } from "../../apiserver/etcd-options.ts";
 import { createHealth, type HealthCheck } from "../../apiserver/health.ts";
 import { encodeJson } from "../../apiserver/http/encode.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../../apiserver/http/endpoints.ts";
@@ -78,10 +79,13 @@ export interface EndpointDeps {
   readonly keysUri?: string | undefined;
   /** What every flag is, as text. */
   readonly flagTexts: Readonly<Record<string, string>>;
+  readonly storageChecks: StorageCheckSettings;
   /** Whether the server speaks CBOR. */
   readonly cbor: boolean;
   /** Health checks of parts that are not always there. */
   readonly checks?: readonly HealthCheck[];
+  /** Of stores of single resources. */
+  readonly overrideChecks?: readonly HealthCheck[];
   /** What parts of the server serve of themselves. */
   readonly more?: readonly EndpointSource[];
   readonly aggregator: Aggregator;
@@ -162,7 +166,7 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({ stores, state, aggregator, storageChecks, overrideChecks = [], checks = [] }: EndpointDeps): HealthCheck[] {
   const asked: Partial<Record<StartStep, () => void>> = {
     "crd-informer-synced"() {
       if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
@@ -183,8 +187,9 @@ function healthChecks({ stores, state, aggregator, checks = [] }: EndpointDeps):
     { name: "log", check: () => undefined },
     // The server's own requests stay in the process: there is no certificate of theirs that could expire.
     { name: "loopback-serving-certificate", livenessOnly: true, check: () => undefined },
-    { name: "etcd", check: askStore },
-    { name: "etcd-readiness", readinessOnly: true, check: askStore },
+    { name: "etcd", check: askStore, timeoutMs: storageChecks.healthTimeoutMs },
+    { name: "etcd-readiness", readinessOnly: true, check: askStore, timeoutMs: storageChecks.readyTimeoutMs },
+    ...overrideChecks,
     {
       name: "informer-sync",
       readinessOnly: true,

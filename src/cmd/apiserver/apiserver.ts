@@ -4,7 +4,7 @@
 import { type ApiServerSettings, apiServerFlags, apiServerOptions } from "../../apiserver/options.ts";
 import { realClock } from "../../base/clock.ts";
 import { optimizeSooner } from "../../base/engine.ts";
-import { describeFlags, FlagError, parseFlags } from "../../base/flags.ts";
+import { deprecationWarnings, describeFlags, FlagError, parseFlags } from "../../base/flags.ts";
 import { CommandError } from "../command-error.ts";
 import { untilSignal } from "../command-flags.ts";
 import { versionFlags, versionText } from "../component/component-flags.ts";
@@ -32,8 +32,9 @@ export async function run(args: readonly string[]): Promise<number> {
 /** A text is what is to be printed instead: for --help and --version. */
 function parse(args: readonly string[]): ApiServerSettings | string {
   try {
-    const { values, positional, help } = parseFlags(flags, args);
+    const { values, positional, given, help } = parseFlags(flags, args);
     if (help) return usage();
+    for (const warning of deprecationWarnings(flags, given)) process.stderr.write(`${warning}\n`);
     if (positional.length > 0) throw new FlagError(`unexpected argument ${JSON.stringify(positional[0])}`);
     return versionText(values) ?? apiServerOptions(values);
   } catch (error) {

@@ -3,15 +3,18 @@
 
 import type { KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import type { AuthenticationSettings, TokenWebhookSettings } from "../../apiserver/authentication-options.ts";
 import type { AnonymousOptions } from "../../apiserver/authn/authentication-stage.ts";
 import type { TokenAuthenticator } from "../../apiserver/authn/authenticator.ts";
+import type { ExternalSigner } from "../../apiserver/authn/external-signer/external-signer.ts";
 import { readPublicKeys, readSigningKey } from "../../apiserver/authn/service-account-keys.ts";
 import { createTokenCacheMetrics, type TokenCacheMetrics } from "../../apiserver/authn/token-cache-metrics.ts";
 import { createTokenFileAuthenticator } from "../../apiserver/authn/token-file.ts";
 import type { EgressSelector } from "../../apiserver/egress/egress-selector.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import type { Clock } from "../../base/clock.ts";
+import { formatDuration } from "../../base/duration.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
@@ -22,6 +25,8 @@ export interface AuthenticationSources extends Running {
   /** Whose service-account tokens are accepted, besides those of the signing key. */
   readonly serviceAccountKeys: readonly KeyObject[];
   readonly signingKey: KeyObject | undefined;
+  /** Who has the signing key instead. */
+  readonly signer: ExternalSigner | undefined;
   readonly jwt: TokenAuthenticator | undefined;
   readonly webhook: TokenAuthenticator | undefined;
   readonly anonymous: AnonymousOptions;
@@ -57,17 +62,40 @@ async function readSources(settings: ApiServerSettings, stack: StopStack, deps: 
     readFor("service-account-signing-key-file", signingKeyFile, readSigningKey),
     ...keyFiles.map((path) => readFor("service-account-key-file", path, readPublicKeys)),
   ]);
+  const signer = await openSigner(settings, stack, deps);
   const audiences = apiAudiences(settings.authentication);
   const webhookTokens = webhook && (await openWebhook(webhook, audiences, stack, deps));
   const { jwt, anonymous } = await openJwt(settings, audiences, stack, deps);
   return {
     tokens,
     signingKey,
+    signer,
     serviceAccountKeys: serviceAccountKeys.flatMap((keys) => keys ?? []),
     jwt,
     webhook: webhookTokens,
     anonymous: withoutAlwaysAllow(anonymous, settings, deps.logger),
   };
+}
+
+async function openSigner(
+  { authentication: { serviceAccounts }, requestTimeoutMs }: ApiServerSettings,
+  stack: StopStack,
+  deps: SourcesDeps,
+): Promise<ExternalSigner | undefined> {
+  const { signingEndpoint: endpoint, maxTokenExpirationMs } = serviceAccounts;
+  if (endpoint === undefined) return undefined;
+  const { openExternalSigner } = await import("../../apiserver/authn/external-signer/external-signer.ts");
+  const path = endpoint.startsWith("@") ? endpoint : resolve(endpoint);
+  const signer = await forFlag("service-account-signing-endpoint", () =>
+    openExternalSigner(deps, { endpoint: path, timeoutMs: requestTimeoutMs }),
+  );
+  stack.add(signer);
+  const longestMs = signer.maxExpirationSeconds * 1000;
+  if (maxTokenExpirationMs > longestMs)
+    throw new CommandError(
+      `--service-account-max-token-expiration: expected at most what --service-account-signing-endpoint supports, ${formatDuration(longestMs)}`,
+    );
+  return signer;
 }
 
 export const apiAudiences = ({ apiAudiences: given, serviceAccounts }: AuthenticationSettings): readonly string[] =>

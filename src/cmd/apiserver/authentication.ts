@@ -11,6 +11,7 @@ import { createLegacyTokens, createSecretTokenUse } from "../../apiserver/authn/
 import { ServiceAccountKeys } from "../../apiserver/authn/service-account-keys.ts";
 import { createServiceAccountMetrics } from "../../apiserver/authn/service-account-metrics.ts";
 import { createServiceAccountTokens, type ServiceAccountTokens } from "../../apiserver/authn/service-account-tokens.ts";
+import type { TokenRequestDependencies } from "../../apiserver/authn/token-request.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
@@ -50,12 +51,12 @@ export function createAuthentication(
   const { serviceAccounts } = authentication;
   const signingKey = sources.signingKey ?? pki.serviceAccountKey.privateKey;
   // Keys of flags take the place of the cluster's own, but what is being signed can always be verified.
-  const keys = new ServiceAccountKeys([signingKey, ...sources.serviceAccountKeys]);
+  const keys = sources.signer?.keys ?? new ServiceAccountKeys([signingKey, ...sources.serviceAccountKeys]);
   const audiences = apiAudiences(authentication);
   const metrics = createServiceAccountMetrics(deps.metrics);
   const secretUse = createSecretTokenUse({ client, clock, logger, metrics });
   const serviceAccountTokens = createServiceAccountTokens({
-    signingKey,
+    signingKey: sources.signer?.sign ?? signingKey,
     keys,
     issuers: serviceAccounts.issuers,
     audiences,
@@ -94,4 +95,17 @@ export function createAuthentication(
     createBearerTokenAuthenticator(anyToken),
   ];
   return { authenticators, anyToken, serviceAccountTokens };
+}
+
+/** How long service-account tokens may live: as the flags say, and no longer than an external signer lets them. */
+export function tokenLimits(
+  { authentication: { serviceAccounts } }: ApiServerSettings,
+  { signer }: Pick<AuthenticationSources, "signer">,
+): Pick<TokenRequestDependencies, "maxExpirationSeconds" | "extendExpiration" | "maxExtendedSeconds"> {
+  const { maxTokenExpirationMs, extendTokenExpiration } = serviceAccounts;
+  return {
+    maxExpirationSeconds: maxTokenExpirationMs / 1000 || (signer?.maxExpirationSeconds ?? 0),
+    extendExpiration: extendTokenExpiration,
+    ...(signer ? { maxExtendedSeconds: signer.maxExpirationSeconds } : {}),
+  };
 }

@@ -9,21 +9,28 @@ import { createServiceResolver, servicesKnown } from "../../apiserver/webhook/se
 import type { WebhookClient } from "../../apiserver/webhook/webhook-client.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
+import type { Tracing } from "./tracing.ts";
 
 type Given = Omit<CustomResourcesDeps, "compile" | "conversion"> & { readonly metrics: MetricsRegistry };
 
-export function serveCustomResources({ metrics, ...deps }: Given, egress: EgressSelector = {}): Running {
+interface Calls {
+  readonly egress: EgressSelector;
+  readonly tracing: Pick<Tracing, "tracer" | "webhooks">;
+}
+
+export function serveCustomResources({ metrics, ...deps }: Given, { egress, tracing }: Calls): Running {
   const { stores, clock } = deps;
   let loading: Promise<WebhookClient> | undefined;
   const load = async (): Promise<WebhookClient> => {
     const { createWebhookClient } = await import("../../apiserver/webhook/create-webhook-client.ts");
     await servicesKnown(stores.reader);
-    return createWebhookClient({ clock }, { egress });
+    return tracing.webhooks(createWebhookClient({ clock }, { egress }));
   };
   const conversion = {
     webhooks: () => (loading ??= load()),
     resolve: createServiceResolver({ reader: stores.reader, clock }),
     metrics: createConversionMetrics(metrics, clock),
+    tracer: tracing.tracer,
   };
   const running = startCustomResources({
     ...deps,

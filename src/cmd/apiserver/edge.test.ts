@@ -4,7 +4,7 @@ import http2 from "node:http2";
 import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { apiServerFlags, apiServerOptions } from "../../apiserver/options.ts";
 import { realClock } from "../../base/clock.ts";
 import { FlagError, parseFlags } from "../../base/flags.ts";
@@ -55,6 +55,14 @@ function request(server: RunningApiServer, path: string, { body, ...options }: R
 }
 
 const credentials = (server: RunningApiServer) => ({ cert: server.pki.admin.certificate, key: server.pki.admin.key });
+
+const post = (server: RunningApiServer, path: string, body: object): Promise<Got> =>
+  request(server, path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    ...credentials(server),
+    body: JSON.stringify(body),
+  });
 
 /** A watch; resolves when it is open. */
 function watch(server: RunningApiServer): Promise<{ readonly ended: Promise<void> }> {
@@ -200,8 +208,20 @@ describe("flags of kube-apiserver's manifests", () => {
   });
 
   it.each([
-    ["--allow-privileged=false", "expected true"],
-    ["--allow-privileged=0", "expected true"],
+    ["--allow-privileged=no", "expected true or false"],
+    ["--kubernetes-service-node-port=29999", "expected a port of --service-node-port-range, 30000-32767"],
+    ["--kubernetes-service-node-port=70000", "expected a whole number from 0 to 65535"],
+    ["--admission-control=LimitRanger,Nothing", 'unknown plugin "Nothing", expected some of AlwaysAdmit, '],
+    ["--tls-curve-preferences=0", "curve preference 0 is out of range (must be 1-65535)"],
+    ["--tls-curve-preferences=23,29,23", "duplicate curve preference 23"],
+    ["--tls-curve-preferences=30", "curve preference 30 is not supported: expected some of 23, 24, 25, 29, 4587, 4588, 4589"],
+    ["--tls-curve-preferences=X25519", "expected a whole number"],
+    ["--etcd-servers-overrides=/events#http://127.0.0.1:1", "--etcd-servers-overrides: expected --etcd-servers beside it"],
+    ["--etcd-servers-overrides=events#http://127.0.0.1:1", "expected group/resource#servers, where servers are URLs"],
+    ["--etcd-servers-overrides=/events#http://a:1;", "expected group/resource#servers, where servers are URLs"],
+    ["--etcd-servers-overrides=/services#http://a:1", "services are written together with objects of other resources"],
+    ["--etcd-healthcheck-timeout=soon", "expected a duration"],
+    ["--service-account-signing-endpoint=@", "expected the name of an abstract socket"],
     ["--min-request-timeout=0", "expected a whole number of at least 1"],
     ["--request-timeout=-1s", "expected a duration that is not negative"],
     ["--delete-collection-workers=many", "expected a whole number"],
@@ -261,6 +281,89 @@ describe("flags of kube-apiserver's manifests", () => {
       "--authorization-mode",
       "--audit-log-truncate-max-batch-size",
     ]);
+  });
+
+  it("reads which resources lie in which etcd servers", () => {
+    const given = settingsOf(
+      "--etcd-servers=http://a:1",
+      "--etcd-servers-overrides=/events#http://b:1;http://c:1,apps/deployments#http://d:1",
+    );
+    expect(given.etcd?.overrides).toEqual([
+      { group: "", resource: "events", servers: ["http://b:1", "http://c:1"] },
+      { group: "apps", resource: "deployments", servers: ["http://d:1"] },
+    ]);
+    expect(given.flagTexts["etcd-servers-overrides"]).toBe("/events#http://b:1;http://c:1,apps/deployments#http://d:1");
+    expect(settingsOf("--etcd-healthcheck-timeout=0", "--etcd-readycheck-timeout=5s").storageChecks).toEqual({
+      healthTimeoutMs: 2000,
+      readyTimeoutMs: 5000,
+    });
+  });
+
+  it("refuses what names peers where the gate is off", () => {
+    const flags = ["--peer-advertise-ip=10.0.0.1", "--peer-advertise-port=7443", "--peer-ca-file=/ca"];
+    expect(settingsOf(...flags).peers).toEqual({ caFile: "/ca", advertiseAddress: "10.0.0.1:7443" });
+    expect(settingsOf("--peer-advertise-ip=::1", "--peer-advertise-port=1").peers.advertiseAddress).toBe("[::1]:1");
+    expect(settingsOf("--peer-advertise-ip=10.0.0.1").peers).toEqual({});
+    expect(() => settingsOf(...flags, "--feature-gates=UnknownVersionInteroperabilityProxy=false")).toThrow(
+      "--peer-ca-file requires UnknownVersionInteroperabilityProxy feature to be turned on",
+    );
+  });
+
+  it("runs the admission plugins of --admission-control alone", async () => {
+    expect(() => settingsOf("--admission-control=LimitRanger", "--disable-admission-plugins=Priority")).toThrow(
+      "--admission-control and --enable-admission-plugins or --disable-admission-plugins: expected the former or the latter",
+    );
+    const server = await start("--admission-control=NamespaceLifecycle,AlwaysPullImages");
+    const pod = { metadata: { name: "p" }, spec: { containers: [{ name: "c", image: "i:1" }] } };
+    const { spec } = JSON.parse((await post(server, "/api/v1/namespaces/default/pods", pod)).text);
+    expect(spec.containers[0].imagePullPolicy).toBe("Always");
+    expect(spec.tolerations).toBeUndefined();
+    expect(spec.serviceAccountName).toBeUndefined();
+  });
+
+  it("refuses privileged containers where they are not allowed at all", async () => {
+    const server = await start("--allow-privileged=false", "--disable-admission-plugins=ServiceAccount");
+    const containers = [{ name: "c", image: "i", securityContext: { privileged: true } }];
+    const template = { metadata: { labels: { a: "b" } }, spec: { containers } };
+    const { causes } = JSON.parse(
+      (
+        await post(server, "/apis/apps/v1/namespaces/default/deployments", {
+          metadata: { name: "d" },
+          spec: { selector: { matchLabels: { a: "b" } }, template },
+        })
+      ).text,
+    ).details;
+    const [field, message] = ["spec.template.spec.containers[0].securityContext.privileged", "Forbidden: disallowed by cluster policy"];
+    expect(causes).toEqual([{ reason: "FieldValueForbidden", message, field }]);
+    const host = { name: "h", image: "i", securityContext: { windowsOptions: { hostProcess: true } } };
+    const pod = { metadata: { name: "p" }, spec: { hostNetwork: true, containers: [host] } };
+    expect((await post(server, "/api/v1/namespaces/default/pods", pod)).text).toContain(
+      "hostProcess containers are disallowed by cluster policy",
+    );
+    const other = await start("--allow-privileged", "--disable-admission-plugins=ServiceAccount");
+    const made = await post(other, "/api/v1/namespaces/default/pods", { metadata: { name: "p" }, spec: { containers } });
+    expect(made.status).toBe(201);
+  });
+
+  it("makes the service kubernetes one with a port on every node, and tells other servers where this one is", async () => {
+    const server = await start(
+      ...["--kubernetes-service-node-port=30443", "--advertise-address=192.0.2.7"],
+      ...["--peer-advertise-ip=10.1.2.3", "--peer-advertise-port=7777"],
+    );
+    const { spec } = JSON.parse((await request(server, "/api/v1/namespaces/default/services/kubernetes", credentials(server))).text);
+    expect(spec).toMatchObject({ type: "NodePort", clusterIP: "10.96.0.1", ports: [{ port: 443, nodePort: 30443 }] });
+    await vi.waitFor(async () => {
+      const leases = await request(server, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases", credentials(server));
+      expect(JSON.parse(leases.text).items[0].metadata.annotations).toEqual({ "kubernetes.io/peer-advertise-address": "10.1.2.3:7777" });
+    }, 60_000);
+    await expect(start("--peer-ca-file=/no/such/file")).rejects.toThrow("--peer-ca-file: ENOENT");
+  });
+
+  it("exchanges keys in the groups that were chosen alone", async () => {
+    const server = await start("--tls-curve-preferences=24,23");
+    const through = (ecdhCurve: string) => request(server, "/readyz", { ecdhCurve, ...credentials(server) });
+    expect((await through("P-384")).status).toBe(200);
+    await expect(through("X25519")).rejects.toThrow(/alert/);
   });
 
   it("has watches end, and pods stay on nodes, when the flags say so", async () => {

@@ -61,6 +61,7 @@ export async function listen(
       {
         ...{ tls: material.tls, minTlsVersion: serving.minTlsVersion, host, port },
         ...(serving.ciphers ? { ciphers: serving.ciphers } : {}),
+        ...(serving.curves ? { curves: serving.curves } : {}),
         http2: edge.http2,
         compress: settings.featureGates.enabled("APIResponseCompression"),
         cbor: await cborCodecFor(settings),

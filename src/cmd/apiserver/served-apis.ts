@@ -2,6 +2,7 @@
 // default where it turns them on and no feature gate is in the way. Their types and rules are loaded only then.
 import { builtInResources } from "../../api/resources.generated.ts";
 import { keepFieldsOf } from "../../api/semantics/gated-fields.ts";
+import { allowPrivileged } from "../../api/semantics/privileged-containers.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { builtInDefinitions } from "../../apiserver/registry/definitions.ts";
 import type { ResourceDefinition } from "../../apiserver/registry/resource-definition.ts";
@@ -27,7 +28,7 @@ const gates: Readonly<Record<string, string>> = {
   storageversionmigrations: "StorageVersionMigrator",
 };
 
-type Settings = Pick<ApiServerSettings, "runtimeConfig" | "featureGates" | "operations">;
+type Settings = Pick<ApiServerSettings, "runtimeConfig" | "featureGates" | "operations" | "allowPrivileged">;
 
 /** Throws CommandError for a --runtime-config that names what is not there. */
 export async function servedApis(settings: Settings, deps: Parameters<typeof configuredApis>[1]): Promise<ServedApis> {
@@ -43,6 +44,7 @@ async function configuredApis(
 ): Promise<ServedApis> {
   for (const gate of ["ClusterTrustBundleProjection", "PodCertificateRequest"] as const)
     if (settings.featureGates.enabled(gate)) keepFieldsOf(gate);
+  allowPrivileged(settings.allowPrivileged);
   const builtIn = builtInDefinitions(describedResources);
   const { runtimeConfig: config } = settings;
   if (config.size === 0) return { definitions: builtIn, unserved: [] };

@@ -71,7 +71,7 @@ import { readAdmissionOptions } from "./admission.ts";
 import { advertiseAddressFor } from "./advertise-address.ts";
 import { apiServerEndpoints, type ServerState } from "./apiserver-endpoints.ts";
 import { createAudit } from "./audit.ts";
-import { createAuthentication } from "./authentication.ts";
+import { createAuthentication, tokenLimits } from "./authentication.ts";
 import { type AuthenticationSources, openAuthenticationSources } from "./authentication-sources.ts";
 import { openAuthorization } from "./authorization.ts";
 import { bootstrap } from "./bootstrap-apiserver.ts";
@@ -80,11 +80,12 @@ import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
 import { followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
-import { openStore } from "./open-store.ts";
-import { createPeers } from "./peers.ts";
+import { openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
+import { checkPeerAuthority, createPeers } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
+import { openTracing, type Tracing } from "./tracing.ts";
 
 export interface StartApiServerDeps {
   readonly clock: Clock;
@@ -136,8 +137,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     readAdmissionOptions(settings, { clock, logger: logger.named("admission"), metrics, stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
+  await checkPeerAuthority(settings);
+  const tracing = stack.add(await openTracing(settings, { clock, logger: logger.named("tracing") }));
   const apis = await servedApis(settings, { clock, logger });
-  const [{ store, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
+  const [{ store, others, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
       dataDir: settings.dataDir,
@@ -147,6 +150,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     }),
   ]);
   stack.defer(() => store.close());
+  for (const other of others) stack.defer(() => other.store.close());
   const disbelief = whyNotBelieved(pki, clock.now());
   if (disbelief !== undefined) logger.warn(`Nobody will believe the certificates: ${disbelief}`);
   const material = await loadServingMaterial(settings, pki, { clock, logger });
@@ -164,11 +168,17 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   if (encryption) stack.add(encryption);
   const stores = stack.add(
     createResourceStores(
-      { ...apis, store, clock, definitions: withEventTtl(apis.definitions, settings.operations.eventTtlMs / 1000) },
+      {
+        ...apis,
+        store: tracing.store(store, settings.storage),
+        clock,
+        definitions: withEventTtl(apis.definitions, settings.operations.eventTtlMs / 1000),
+      },
       {
         log: logger.named("watch-cache"),
         prefix,
         figuresOf: createStorageFigures(metrics, clock),
+        ...(others.length > 0 ? { keptIn: storeElsewhere(others, tracing) } : {}),
         ...(encryption ? { storeFor: encryption.storeFor } : {}),
       },
     ),
@@ -194,9 +204,10 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
         metrics,
         queues,
         clientCertificate: () => proxyClient.current(),
+        tracer: tracing.tracer,
         tunnel: egress.cluster,
       },
-      { requestTimeoutMs: settings.requestTimeoutMs },
+      { requestTimeoutMs: settings.requestTimeoutMs, forwardsRedirects: settings.forwardsRedirects },
     ),
   );
   const componentChecks: ComponentChecks = new Map();
@@ -205,7 +216,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     stack,
     aggregator,
     audit: audit?.stages,
+    tracing,
     checks: encryption?.healthChecks ?? [],
+    storeChecks: overrideChecks(others, settings),
     settings,
     admission,
     sources,
@@ -232,7 +245,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
   });
   const client = countedClient(createClient(transportFor(loopbackUser)), { metrics, clock, host: `127.0.0.1:${https.port}` });
-  stack.add(serveCustomResources({ stores, client, clock, metrics, queues, logger: logger.named("custom-resources") }, egress));
+  stack.add(
+    serveCustomResources({ stores, client, clock, metrics, queues, logger: logger.named("custom-resources") }, { egress, tracing }),
+  );
   state.ready.add("start-apiextensions-controllers");
   stack.add(startFlowSchemaStatus({ reader: stores.reader, client, clock, queues, logger: logger.named("flow-control") }));
   stack.add(keepFlowControlDefaults(client, { clock, logger: logger.named("flow-control") }));
@@ -302,7 +317,9 @@ interface Wiring {
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
   readonly audit: AuditStages | undefined;
+  readonly tracing: Tracing;
   readonly checks: readonly HealthCheck[];
+  readonly storeChecks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
   readonly admission: AdmissionOptions;
   readonly sources: AuthenticationSources;
@@ -320,7 +337,7 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, sources, authorizer, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator } = w;
+  const { settings, sources, authorizer, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator, tracing } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
@@ -342,7 +359,7 @@ function wire(w: Wiring): ApiServer {
   });
   const filters = createFilterMetrics(metrics);
   const nodePorts = settings.serviceNodePortRange;
-  const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
+  const limits = tokenLimits(settings, sources);
   const resources = createResourceHandler(stores, {
     clock,
     minWatchTimeoutMs: settings.minWatchTimeoutMs,
@@ -354,7 +371,8 @@ function wire(w: Wiring): ApiServer {
         clock,
         logger,
         metrics,
-        webhooks: w.stack.add(createWebhookClient({ clock }, { egress: w.egress })),
+        webhooks: tracing.webhooks(w.stack.add(createWebhookClient({ clock }, { egress: w.egress }))),
+        tracer: tracing.tracer,
         kinds: servedKinds(stores),
       },
       w.admission,
@@ -363,7 +381,7 @@ function wire(w: Wiring): ApiServer {
     creators: {
       ...accessReviews(authorizer),
       ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
-      ...tokenRequests({ tokens, client, clock, maxExpirationSeconds: maxTokenExpirationMs / 1000, extendExpiration }),
+      ...tokenRequests({ tokens, client, clock, ...limits }),
     },
     hooks: {
       "/services": createServiceAllocators(stores, {
@@ -383,6 +401,7 @@ function wire(w: Wiring): ApiServer {
     computed: w.computed,
   });
   const constrained = settings.featureGates.enabled("ConstrainedImpersonation");
+  const impersonating = constrained ? "constrainedimpersonation" : "impersonation";
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics, filters }));
   const api = createApiServer(
     {
@@ -393,15 +412,22 @@ function wire(w: Wiring): ApiServer {
         logger,
         metrics: createAuthenticationMetrics(metrics, clock, filters("authentication")),
       }),
-      audit: w.audit,
-      impersonation: impersonationStage(
-        authorizer,
-        constrained,
-        createImpersonationMetrics(metrics, clock, () => filters(constrained ? "constrainedimpersonation" : "impersonation")),
+      tracing: tracing.request,
+      audit: w.audit && { ...w.audit, requests: tracing.stage("audit", w.audit.requests) },
+      impersonation: tracing.stage(
+        impersonating,
+        impersonationStage(
+          authorizer,
+          constrained,
+          createImpersonationMetrics(metrics, clock, () => filters(impersonating)),
+        ),
       ),
-      flowControl: flowControl.stage,
-      authorization: authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock, filters("authorization"))),
-      resources: aggregator.routed(resources),
+      flowControl: tracing.stage("priorityandfairness", flowControl.stage),
+      authorization: tracing.stage(
+        "authorization",
+        authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock, filters("authorization"))),
+      ),
+      resources: aggregator.routed(tracing.resources(resources)),
       endpoints: aggregator.routed(
         apiServerEndpoints({
           stores,
@@ -412,9 +438,11 @@ function wire(w: Wiring): ApiServer {
           state,
           aggregator,
           flagTexts: settings.flagTexts,
+          storageChecks: settings.storageChecks,
           cbor: settings.featureGates.enabled("CBORServingAndStorage"),
           keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
+          overrideChecks: w.storeChecks,
           more: flowControl.endpoints,
           address: () => `${urlHost(advertiseAddress)}:${state.port}`,
         }),

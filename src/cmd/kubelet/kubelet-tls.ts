@@ -2,7 +2,7 @@
 import type { ServerOptions } from "node:https";
 import { createSecureContext } from "node:tls";
 import { errorText } from "../../base/log.ts";
-import { cipherSuites, curves, defaultCiphers, tls13Suites, tlsVersions } from "../../base/tls-names.ts";
+import { cipherSuites, curveGroups, defaultCiphers, tls13Suites, tlsVersions } from "../../base/tls-names.ts";
 import { CommandError } from "../command-error.ts";
 
 export interface TlsConfiguration {
@@ -44,10 +44,9 @@ function ciphersOf(names: readonly string[]): string {
 }
 
 function curvesOf(ids: readonly number[]): string {
-  const chosen = ids.map((id) => {
-    const curve = curves[id];
-    if (curve === undefined) throw new CommandError(`tlsCurvePreferences: unknown curve ${id}`);
-    return curve;
-  });
-  return [...new Set(chosen)].join(":");
+  try {
+    return curveGroups(ids);
+  } catch (error) {
+    throw new CommandError(`tlsCurvePreferences: ${errorText(error)}`);
+  }
 }

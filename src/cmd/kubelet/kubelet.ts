@@ -194,12 +194,10 @@ async function startTracing(
   { endpoint, samplingRatePerMillion: perMillion }: NonNullable<KubeletOptions["tracing"]>,
   { nodeName, clock, logger }: { readonly nodeName: string; readonly clock: Clock; readonly logger: Logger },
 ): Promise<Tracer> {
-  const [{ Tracer: Traces }, { connectTraceExporter }] = await Promise.all([import("../../base/tracing.ts"), import("../../rpc/otlp.ts")]);
+  const { startOtlpTracer } = await import("../../rpc/otlp-tracer.ts");
   const resource = { "service.name": "kubelet", "service.instance.id": nodeName, "host.name": hostname() };
-  const exporter = connectTraceExporter({ ...(endpoint ? { endpoint } : {}), resource, scope: "k8s.io/kubernetes/pkg/kubelet" });
-  const tracer = new Traces({ clock, logger, exportSpans: (spans) => exporter.export(spans) }, { perMillion });
-  const stop = tracer.stop.bind(tracer);
-  return Object.assign(tracer, { stop: () => stop().finally(() => exporter.close()) });
+  const scope = "k8s.io/kubernetes/pkg/kubelet";
+  return startOtlpTracer({ clock, logger }, { ...(endpoint ? { endpoint } : {}), resource, scope, perMillion });
 }
 
 /** A machine without control groups still has /proc. */

@@ -23,7 +23,7 @@ export function tracedRuntime(cri: CriRuntime, tracer: Tracer): CriRuntime {
       // Runtimes are objects of functions by method name; the types of one method are those of the same name.
       const call = cri[name] as Call;
       wrapped[name] = ((request, options) =>
-        tracer.span(`${service}/${method}`, { attributes, isCall: true }, () => call(request, options))) satisfies Call;
+        tracer.span(`${service}/${method}`, { attributes, kind: "client" }, () => call(request, options))) satisfies Call;
     }
   return wrapped as unknown as CriRuntime;
 }

@@ -6,6 +6,7 @@ import { badRequest, internalError, StatusError } from "../../../api/meta/status
 import type { Status } from "../../../api/types/meta-v1.ts";
 import type { Clock } from "../../../base/clock.ts";
 import type { Logger } from "../../../base/log.ts";
+import type { Tracer } from "../../../base/tracing.ts";
 import { servicesKnown } from "../../webhook/service-resolver.ts";
 import type { ServiceResolver, WebhookClient, WebhookTarget } from "../../webhook/webhook-client.ts";
 import { WebhookError } from "../../webhook/webhook-error.ts";
@@ -24,6 +25,8 @@ export interface WebhookDependencies extends MatchDependencies {
   readonly credentialsFor?: CredentialsFor | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Absent where nothing is traced. */
+  readonly tracer?: Tracer | undefined;
 }
 
 const unavailable = 503;
@@ -66,12 +69,31 @@ export async function askWebhook(
     throw new FailedCall(hook.name, why, { code: 400 });
   }
   const uid = randomUUID();
-  const answered = await post(deps, hook, request, admissionReview(version, uid, request, { invocation, ...objects }));
+  const review = admissionReview(version, uid, request, { invocation, ...objects });
+  const call = (): Promise<unknown> => post(deps, hook, request, review);
+  const answered = await (deps.tracer ? tracedCall(deps.tracer, { hook, request, uid, mutating }, call) : call());
   const answer = verified(hook, () => readAnswer(answered, { version, uid, mutating }));
   annotate(request, hook, answer.auditAnnotations);
   for (const warning of answer.warnings) request.warn(warning);
   if (!answer.allowed) throw new Rejection(denial(hook.name, answer.status));
   return answer;
+}
+
+interface TracedCall {
+  readonly hook: CompiledWebhook;
+  readonly request: AdmissionRequest;
+  readonly uid: string;
+  readonly mutating: boolean;
+}
+
+function tracedCall<T>(tracer: Tracer, { hook, request, uid, mutating }: TracedCall, call: () => Promise<T>): Promise<T> {
+  const { group, version, resource } = request.resource;
+  const attributes = {
+    ...{ configuration: hook.configuration, webhook: hook.name },
+    ...{ resource: `${group}/${version}, Resource=${resource}`, subresource: request.subresource },
+    ...{ operation: request.operation, UID: uid },
+  };
+  return tracer.within(`Call ${mutating ? "mutating" : "validating"} webhook`, { attributes }, call);
 }
 
 /** Keys that are none are left out, as upstream does. */
