@@ -113,7 +113,8 @@ export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   socket.write(
     `HTTP/1.1 ${refusal.status} \r\ncontent-type: ${refusal.contentType}\r\ncontent-length: ${refusal.body.length}\r\nconnection: close\r\n\r\n`,
   );
-  socket.end(refusal.body);
+  // Nobody else looks after the connection any more: a client that does not end its half would keep it for ever.
+  socket.end(refusal.body, () => socket.destroy());
 }
 
 /** Joins two connections until both directions have ended; when one breaks, the other is closed too. */

@@ -21,7 +21,7 @@ export const checkIP = (errors: FieldError[], field: string, value: string): voi
 const startsWith = (bytes: readonly number[], ...prefix: readonly number[]): boolean => prefix.every((byte, i) => bytes[i] === byte);
 export const isLoopback = ({ family, bytes }: ParsedIP): boolean =>
   family === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
-const isLinkLocal = ({ family, bytes }: ParsedIP): boolean =>
+export const isLinkLocal = ({ family, bytes }: ParsedIP): boolean =>
   family === 4 ? startsWith(bytes, 169, 254) : bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
 const isLinkLocalMulticast = ({ family, bytes }: ParsedIP): boolean =>
   family === 4 ? startsWith(bytes, 224, 0, 0) : bytes[0] === 0xff && ((bytes[1] ?? 0) & 0x0f) === 0x02;

@@ -9,8 +9,9 @@ import type { APIService } from "../../api/types/apiregistration-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type ConnectionAgents, type Tunnel, tunnelAgents } from "../../rpc/tunnel.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
+import { isStream, sendBody } from "../http/forwarded-body.ts";
 import type { ServiceResolver } from "../webhook/webhook-client.ts";
-import { type Address, type BackendAnswer, type BackendRequest, isStream, sendBody } from "./backend-request.ts";
+import type { Address, BackendAnswer, BackendRequest } from "./backend-request.ts";
 import { Http2Connections } from "./http2-connections.ts";
 import { StaleConnection } from "./stale-connection.ts";
 

@@ -14,7 +14,8 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import { isOfConnection } from "../../base/connection-headers.ts";
 import { ExpiringMap } from "../../base/expiring-map.ts";
 import type { ClientTls } from "../../rpc/upgrade.ts";
-import { type Address, type BackendAnswer, type BackendRequest, sendBody } from "./backend-request.ts";
+import { sendBody } from "../http/forwarded-body.ts";
+import type { Address, BackendAnswer, BackendRequest } from "./backend-request.ts";
 import { StaleConnection } from "./stale-connection.ts";
 
 export interface Http2Limits {

@@ -1,10 +1,10 @@
 // Sends a request on to the extension server whose it is, and its answer back, streaming both ways; watches and upgrades
 // (WebSocket, SPDY) too. The request has been authenticated, authorized and classified before. The texts are upstream's.
-import type { Readable } from "node:stream";
 import type { Clock } from "../../base/clock.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { Tracer } from "../../base/tracing.ts";
 import { passThrough, plainRefusal } from "../../rpc/upgrade.ts";
+import { forwardedBody } from "../http/forwarded-body.ts";
 import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
 import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
@@ -115,7 +115,7 @@ async function exchange({ tracer, backend, context, address, clock, limitMs, wat
     request.signal.removeEventListener("abort", onAbort);
   };
   try {
-    const { body, headers } = bodyOf(request);
+    const { body, headers } = forwardedBody(request);
     const outgoing = { method: request.method, path: pathWithQuery(request), signal: stop.signal, ...(body ? { body } : {}) };
     const send = (traceparent?: string): Promise<BackendAnswer> => {
       const told = traceparent === undefined ? {} : { traceparent };
@@ -131,21 +131,6 @@ async function exchange({ tracer, backend, context, address, clock, limitMs, wat
     const why = stop.signal.aborted ? errorText(stop.signal.reason) : connectionProblem(error).why;
     return failure(503, `error trying to reach service: ${why}`);
   }
-}
-
-interface OutgoingBody {
-  readonly body?: Readable | Uint8Array;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-function bodyOf({ body, headers }: ApiRequest): OutgoingBody {
-  if (body.kind === "none") return { headers: {} };
-  if (body.kind === "value") {
-    const bytes = Buffer.from(JSON.stringify(body.value));
-    return { body: bytes, headers: { "content-length": String(bytes.length) } };
-  }
-  const length = headers["content-length"];
-  return { body: body.stream(), headers: length === undefined ? {} : { "content-length": length } };
 }
 
 const isRedirect = ({ statusCode = 0, headers }: BackendAnswer): boolean => statusCode >= 300 && statusCode <= 399 && !!headers.location;

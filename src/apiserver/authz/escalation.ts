@@ -9,7 +9,7 @@ import { quoteList } from "../authn/quote-list.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { Authorizer } from "./authorizer.ts";
 import { createRuleResolver, RoleResolutionError, type RuleResolver } from "./rule-resolver.ts";
-import { compactRules, describeRule, uncoveredRules } from "./rules.ts";
+import { compactRules, describeRule, TooManyPermissions, uncoveredRules } from "./rules.ts";
 
 const group = "rbac.authorization.k8s.io";
 const fullAuthority: readonly PolicyRule[] = [
@@ -115,13 +115,21 @@ function missingRights(request: AdmissionRequest, rules: readonly PolicyRule[], 
     if ("error" in applied) errors.push(applied.error.replace(/^(cluster)?role\./, `${request.resource.resource}.`));
     else held.push(applied.rule);
   }
-  const missing = uncoveredRules(held, rules);
+  let missing: readonly PolicyRule[];
+  try {
+    missing = uncoveredRules(held, rules);
+  } catch (error) {
+    if (!(error instanceof TooManyPermissions)) throw error;
+    return `${attempt(request)} ${error.message} at once, not all of which are covered by a single rule`;
+  }
   if (missing.length === 0) return undefined;
   const descriptions = [...new Set(compactRules(missing).map(describeRule))].sort();
-  const { name, groups } = request.user;
-  const text = `user ${JSON.stringify(name)} (groups=${quoteList(groups)}) is attempting to grant RBAC permissions not currently held:\n${descriptions.join("\n")}`;
+  const text = `${attempt(request)} RBAC permissions not currently held:\n${descriptions.join("\n")}`;
   return errors.length === 0 ? text : `${text}; resolution errors: [${errors.join(" ")}]`;
 }
+
+const attempt = ({ user: { name, groups } }: AdmissionRequest): string =>
+  `user ${JSON.stringify(name)} (groups=${quoteList(groups)}) is attempting to grant`;
 
 /** The garbage collector may remove owners and finalizers without holding what the object grants. */
 function changesOwnershipOnly(object: KubernetesObject, old: KubernetesObject): boolean {

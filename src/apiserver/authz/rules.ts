@@ -28,53 +28,140 @@ function resourceMatches(resources: readonly string[] | undefined, resource: str
 }
 
 function urlMatches(url: string, path: string): boolean {
-  return url === "*" || url === path || (url.endsWith("*") && path.startsWith(url.replace(/\*+$/, "")));
+  return url === "*" || url === path || (url.endsWith("*") && path.startsWith(withoutStars(url)));
 }
 
-/** The single permissions of `wanted` that none of `held` covers. */
+/** Permissions that are compared one by one: what stands in a few lists of a rule multiplies. */
+const maxCompared = 20_000;
+
+/** Rules that no single rule covers, and that are too many permissions to look at each. */
+export class TooManyPermissions extends Error {
+  constructor() {
+    super(`more than ${maxCompared} permissions`);
+  }
+}
+
+/** The single permissions of `wanted` that none of `held` covers. Throws TooManyPermissions. */
 export function uncoveredRules(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): readonly PolicyRule[] {
-  return wanted.flatMap(takeApart).filter((single) => !held.some((rule) => covers(rule, single)));
+  const holding = held.map(heldRule);
+  const uncovered: PolicyRule[] = [];
+  let compared = 0;
+  for (const rule of wanted) {
+    const parts = partsOf(rule);
+    const [resources, paths] = permissionsIn(parts);
+    if (resources > 0 && !holding.some((own) => coversResources(own, parts))) {
+      compared += resources;
+      if (compared > maxCompared) throw new TooManyPermissions();
+      addUncoveredResources(uncovered, holding, parts);
+    }
+    if (paths > 0 && !holding.some((own) => coversPaths(own, parts))) {
+      compared += paths;
+      if (compared > maxCompared) throw new TooManyPermissions();
+      addUncoveredPaths(uncovered, holding, parts);
+    }
+  }
+  return uncovered;
 }
 
-function takeApart(rule: PolicyRule): PolicyRule[] {
-  const singles: PolicyRule[] = [];
-  const names = rule.resourceNames?.length ? rule.resourceNames.map((name) => [name]) : [undefined];
-  for (const group of rule.apiGroups ?? [])
-    for (const resource of rule.resources ?? [])
-      for (const verb of rule.verbs)
-        for (const resourceNames of names)
-          singles.push({ apiGroups: [group], resources: [resource], verbs: [verb], ...(resourceNames ? { resourceNames } : {}) });
-  for (const url of rule.nonResourceURLs ?? []) for (const verb of rule.verbs) singles.push({ nonResourceURLs: [url], verbs: [verb] });
-  return singles;
+/** What a rule lists, each once. */
+interface Parts {
+  readonly groups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  /** One that is undefined where the rule is for objects of any name. */
+  readonly names: readonly (string | undefined)[];
+  readonly urls: readonly string[];
 }
 
-/** Whether a rule covers a single permission. */
-function covers(rule: PolicyRule, single: PolicyRule): boolean {
-  const [verb = ""] = single.verbs;
-  if (!hasOrAll(rule.verbs, verb)) return false;
-  const url = single.nonResourceURLs?.[0];
-  if (url !== undefined) return (rule.nonResourceURLs ?? []).some((own) => urlCovers(own, url));
-  const name = single.resourceNames?.[0];
-  return (
-    hasOrAll(rule.apiGroups, single.apiGroups?.[0] ?? "") &&
-    resourceCovers(rule.resources ?? [], single.resources?.[0] ?? "") &&
-    (!rule.resourceNames?.length || (name !== undefined && rule.resourceNames.includes(name)))
-  );
+const once = (values: readonly string[] | undefined): readonly string[] => [...new Set(values)];
+
+const partsOf = (rule: PolicyRule): Parts => ({
+  groups: once(rule.apiGroups),
+  resources: once(rule.resources),
+  verbs: once(rule.verbs),
+  names: rule.resourceNames?.length ? once(rule.resourceNames) : [undefined],
+  urls: once(rule.nonResourceURLs),
+});
+
+/** On resources, and on paths. */
+const permissionsIn = ({ groups, resources, verbs, names, urls }: Parts): readonly [number, number] => [
+  groups.length * resources.length * verbs.length * names.length,
+  urls.length * verbs.length,
+];
+
+/** A rule that is asked about many permissions. */
+interface HeldRule {
+  hasGroup(group: string): boolean;
+  hasResource(resource: string): boolean;
+  hasVerb(verb: string): boolean;
+  hasName(name: string | undefined): boolean;
+  hasPath(url: string): boolean;
 }
 
-function resourceCovers(own: readonly string[], resource: string): boolean {
+function heldRule({ apiGroups, resources, verbs, resourceNames, nonResourceURLs = [] }: PolicyRule): HeldRule {
+  const listed = (values: readonly string[] | undefined): ((wanted: string) => boolean) => {
+    const own = new Set(values);
+    return own.has("*") ? () => true : (wanted) => own.has(wanted);
+  };
+  const names = resourceNames?.length ? new Set<string | undefined>(resourceNames) : undefined;
+  const hasOwn = listed(resources);
+  return {
+    hasGroup: listed(apiGroups),
+    hasResource: (resource) => hasOwn(resource) || isSubresourceOfAll(resource, hasOwn),
+    hasVerb: listed(verbs),
+    hasName: (name) => names === undefined || (name !== undefined && names.has(name)),
+    hasPath: (url) => nonResourceURLs.some((own) => urlCovers(own, url)),
+  };
+}
+
+function isSubresourceOfAll(resource: string, isListed: (resource: string) => boolean): boolean {
   const slash = resource.indexOf("/");
-  return hasOrAll(own, resource) || (slash >= 0 && own.includes(`*/${resource.slice(slash + 1)}`));
+  return slash >= 0 && isListed(`*/${resource.slice(slash + 1)}`);
 }
 
-function urlCovers(own: string, url: string): boolean {
-  return own === url || (own.endsWith("*") && url.startsWith(own.replace(/\*+$/, "")));
+const coversResources = (own: HeldRule, { groups, resources, verbs, names }: Parts): boolean =>
+  verbs.every(own.hasVerb) && groups.every(own.hasGroup) && resources.every(own.hasResource) && names.every(own.hasName);
+
+const coversPaths = (own: HeldRule, { urls, verbs }: Parts): boolean => verbs.every(own.hasVerb) && urls.every(own.hasPath);
+
+function addUncoveredResources(uncovered: PolicyRule[], held: readonly HeldRule[], { groups, resources, verbs, names }: Parts): void {
+  for (const group of groups) {
+    const ofGroup = held.filter((rule) => rule.hasGroup(group));
+    for (const resource of resources) {
+      const ofResource = ofGroup.filter((rule) => rule.hasResource(resource));
+      for (const verb of verbs) {
+        const ofVerb = ofResource.filter((rule) => rule.hasVerb(verb));
+        for (const name of names) {
+          if (ofVerb.some((rule) => rule.hasName(name))) continue;
+          const single = { apiGroups: [group], resources: [resource], verbs: [verb] };
+          uncovered.push(name === undefined ? single : { ...single, resourceNames: [name] });
+        }
+      }
+    }
+  }
+}
+
+function addUncoveredPaths(uncovered: PolicyRule[], held: readonly HeldRule[], { urls, verbs }: Parts): void {
+  for (const url of urls) {
+    const ofPath = held.filter((rule) => rule.hasPath(url));
+    for (const verb of verbs)
+      if (!ofPath.some((rule) => rule.hasVerb(verb))) uncovered.push({ nonResourceURLs: [url], verbs: [verb] });
+  }
+}
+
+const urlCovers = (own: string, url: string): boolean => own === url || (own.endsWith("*") && url.startsWith(withoutStars(own)));
+
+/** Not by a pattern: those look at each star again for each before it. */
+function withoutStars(url: string): string {
+  let end = url.length;
+  while (end > 0 && url[end - 1] === "*") end--;
+  return url.slice(0, end);
 }
 
 /** Puts single permissions that differ by verb only together again, for messages. */
 export function compactRules(rules: readonly PolicyRule[]): readonly PolicyRule[] {
   const compacted: PolicyRule[] = [];
-  const simple = new Map<string, PolicyRule>();
+  const simple = new Map<string, PolicyRule & { readonly verbs: string[] }>();
   for (const rule of rules) {
     const { apiGroups, resources, resourceNames = [], nonResourceURLs = [] } = rule;
     if (apiGroups?.length !== 1 || resources?.length !== 1 || resourceNames.length > 1 || nonResourceURLs.length > 0) {
@@ -83,7 +170,8 @@ export function compactRules(rules: readonly PolicyRule[]): readonly PolicyRule[
     }
     const key = JSON.stringify([apiGroups, resources, resourceNames]);
     const known = simple.get(key);
-    simple.set(key, known ? { ...known, verbs: [...known.verbs, ...rule.verbs] } : rule);
+    if (known) known.verbs.push(...rule.verbs);
+    else simple.set(key, { ...rule, verbs: [...rule.verbs] });
   }
   return [...compacted, ...simple.values()];
 }

@@ -1,12 +1,13 @@
 // services/proxy against a real server on the loopback interface, which stands for a pod.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { endpoints, nodes, pods, services } from "../../api/resources.generated.ts";
 import { MemoryReader } from "../admission/memory-reader.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
-import type { ApiResponse, RequestContext } from "../request.ts";
+import type { ApiResponse, RequestBody, RequestContext } from "../request.ts";
 import { proxyConnects } from "./proxy.ts";
 
 const prefix = "/api/v1/namespaces/proxy-1/services/web:80/proxy";
@@ -27,7 +28,18 @@ interface Sent {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-async function send(method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<Sent> {
+interface Extras {
+  readonly body?: RequestBody;
+  /** Of the pod. */
+  readonly podIP?: string;
+}
+
+async function send(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>> = {},
+  { body = { kind: "none" }, podIP = "127.0.0.1" }: Extras = {},
+): Promise<Sent> {
   const reader = new MemoryReader();
   reader.put(services, { metadata: { namespace: "proxy-1", name: "web" }, spec: { ports: [{ port: 80 }] } });
   reader.put(nodes, {
@@ -35,7 +47,7 @@ async function send(method: string, path: string, headers: Readonly<Record<strin
     spec: {},
     status: { addresses: [{ type: "InternalIP", address: "127.0.0.1" }], daemonEndpoints: { kubeletEndpoint: { Port: 9 } } },
   });
-  reader.put(pods, { metadata: { namespace: "proxy-1", name: "p" }, spec: { containers: [] }, status: { podIPs: [{ ip: "127.0.0.1" }] } });
+  reader.put(pods, { metadata: { namespace: "proxy-1", name: "p" }, spec: { containers: [] }, status: { podIP, podIPs: [{ ip: podIP }] } });
   const addresses = [{ ip: "127.0.0.1", targetRef: { kind: "Pod", namespace: "proxy-1", name: "p" } }];
   reader.put(endpoints, { metadata: { namespace: "proxy-1", name: "web" }, subsets: [{ ports: [{ port }], addresses }] });
   const deps = {
@@ -44,9 +56,9 @@ async function send(method: string, path: string, headers: Readonly<Record<strin
   };
   const [plain = "", search = ""] = path.split("?");
   const query = new URLSearchParams(search);
-  const request = { method, path: plain, uri: path, query, headers, body: { kind: "none" }, signal: new AbortController().signal };
+  const request = { method, path: plain, uri: path, query, headers, body, signal: new AbortController().signal };
   const context = { request, info: parseRequestInfo(method, plain, query) } as unknown as RequestContext; // what a proxy reads
-  const handler = proxyConnects(deps)[plain.includes("/nodes/") ? "/nodes/proxy" : "/services/proxy"];
+  const handler = proxyConnects(deps)[`/${context.info.resource}/proxy`];
   if (!handler) throw new Error("there is no proxy");
   return read(await handler(context));
 }
@@ -135,5 +147,54 @@ describe("nodes/proxy", () => {
 
   it("knows nodes by their names alone", async () => {
     await expect(send("GET", "/api/v1/nodes/n2:10250/proxy/pods")).rejects.toThrow('nodes "n2" not found');
+  });
+});
+
+describe("pods/proxy", () => {
+  const podPath = (name: string): string => `/api/v1/namespaces/proxy-1/pods/${name}/proxy/a`;
+
+  it("reaches a port of the pod", async () => {
+    answer = (request, response) => response.end(request.url);
+    expect(await send("GET", podPath(`p:${port}`))).toMatchObject({ status: 200, text: "/a" });
+  });
+
+  it.each([
+    ["p:x@127.0.0.1", "lookup tcp/x@127.0.0.1: unknown port"],
+    ["http:p:80%40localhost", "lookup tcp/80@localhost: unknown port"],
+    ["https:p:@localhost", "lookup tcp/@localhost: unknown port"],
+    ["p:80%3F", "lookup tcp/80?: unknown port"],
+    ["p:99999", "address 99999: invalid port"],
+  ])("reaches no other host by what stands for a port (%s)", async (name, why) => {
+    await expect(send("GET", podPath(name))).rejects.toThrow(`error trying to reach service: dial tcp: ${why}`);
+    await expect(send("GET", `/api/v1/nodes/${name.replace(/(?<![a-z])p:/, "n1:")}/proxy/a`)).rejects.toThrow(why);
+  });
+
+  it.each(["169.254.169.254", "fe80::1", "0.0.0.0", "::"])("reaches no address that only the machine's own link knows (%s)", async (podIP) => {
+    await expect(send("GET", podPath("p:80"), {}, { podIP })).rejects.toThrow("address not allowed");
+  });
+
+  it("passes a body on as it comes, and never holds it whole", async () => {
+    answer = async (request, response) => {
+      let length = 0;
+      for await (const chunk of request) length += (chunk as Buffer).length;
+      response.end(JSON.stringify([request.headers["content-length"] ?? request.headers["transfer-encoding"], length]));
+    };
+    const stream = (): Readable => Readable.from([Buffer.alloc(1000), Buffer.alloc(2000)]);
+    const body: RequestBody = { kind: "bytes", read: () => Promise.reject(new Error("read whole")), stream };
+    expect((await send("POST", podPath(`p:${port}`), {}, { body })).text).toBe('["chunked",3000]');
+    expect((await send("POST", podPath(`p:${port}`), { "content-length": "3000" }, { body })).text).toBe('["3000",3000]');
+  });
+
+  it("fails where a body breaks off", async () => {
+    answer = (request) => void request.resume();
+    const stream = (): Readable =>
+      new Readable({
+        read() {
+          this.push(Buffer.alloc(10));
+          this.destroy(new Error("gone"));
+        },
+      });
+    const body: RequestBody = { kind: "bytes", read: () => Promise.reject(new Error("read whole")), stream };
+    await expect(send("POST", podPath(`p:${port}`), {}, { body })).rejects.toThrow("the body of the request was cut short");
   });
 });

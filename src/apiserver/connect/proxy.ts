@@ -1,18 +1,20 @@
 // pods/proxy, services/proxy and nodes/proxy: the request is sent on to a pod, to a service's endpoint, or to a node's
 // kubelet, and the answer comes back as it is. Upgrades (WebSockets of web applications) pass through too.
 import type { IncomingMessage } from "node:http";
-import { badRequest, serviceUnavailable } from "../../api/meta/status-error.ts";
+import { parseIP } from "../../api/meta/ip.ts";
+import { badRequest, type StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
+import { isLinkLocal } from "../../api/validation/addresses.ts";
 import { type Dial, requestTo } from "../../rpc/dial.ts";
 import { passThrough, upgradeHeaders } from "../../rpc/upgrade.ts";
+import { forwardedBody, sendBody } from "../http/forwarded-body.ts";
 import type { Connects } from "../registry/handler-types.ts";
-import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
+import type { ApiResponse, Handler, RequestContext } from "../request.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";
 import { type ConnectDependencies, kubeletPlace, podOf } from "./node-endpoint.ts";
 import { type LinkContext, rewriteHtml, rewriteLink, splitProxyPath } from "./proxy-links.ts";
 import { type ServiceTargetDeps, serviceDestination } from "./service-target.ts";
 
 const timeoutMs = 60_000;
-const maxBodyBytes = 64 * 1024 * 1024;
 /** Headers that belong to one connection, or that the API server itself consumes. */
 const notForwarded =
   /^(connection|upgrade|keep-alive|transfer-encoding|te|trailer|proxy-.*|authorization|impersonate-.*|x-remote-(user|uid|group|extra-.*)|content-length|:.*)$/;
@@ -51,16 +53,31 @@ function nodeTarget(deps: ProxyDependencies, _namespace: string, id: string): Ta
   const { scheme, name, port } = splitName(id, "node");
   const kubelet = kubeletPlace(deps, name);
   if (port === "" || port === String(kubelet.port)) return { base: `https://${kubelet.host}:${kubelet.port}`, isKubelet: true };
-  return { base: `${scheme}://${kubelet.host}:${port}` };
+  return { base: `${scheme}://${kubelet.host}:${dialledPort(port)}` };
 }
 
 function podTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
   const { scheme, name, port } = splitName(id, "pod");
   const pod = podOf(deps, namespace, name);
   const address = pod.status?.podIP;
-  if (!address) throw badRequest("address not allowed");
+  if (!address || !isReachable(address)) throw badRequest("address not allowed");
   const chosen = port || String(pod.spec.containers.flatMap((c) => c.ports ?? [])[0]?.containerPort ?? "");
-  return { base: `${scheme}://${host(address)}${chosen === "" ? "" : `:${chosen}`}` };
+  return { base: `${scheme}://${host(address)}${chosen === "" ? "" : `:${dialledPort(chosen)}`}` };
+}
+
+/** Of the client's choice, and behind an address in a URL: what is no number could make another host of it ("80@elsewhere"). */
+function dialledPort(port: string): string {
+  if (!/^\d+$/.test(port)) throw unreachable(`dial tcp: lookup tcp/${port}: unknown port`);
+  if (Number(port) > 65_535) throw unreachable(`dial tcp: address ${port}: invalid port`);
+  return port;
+}
+
+const unreachable = (why: string): StatusError => serviceUnavailable(`error trying to reach service: ${why}`);
+
+/** No pod has an address that only means something on this machine's link: what lies there (metadata of a cloud) is none. */
+function isReachable(address: string): boolean {
+  const ip = parseIP(address);
+  return ip !== undefined && !isLinkLocal(ip) && ip.bytes.some((byte) => byte !== 0);
 }
 
 function serviceTarget(deps: ProxyDependencies, namespace: string, id: string): Target {
@@ -113,18 +130,18 @@ interface Forwarding {
 
 async function forward(url: URL, { tls, links, dial, agents }: Forwarding, context: RequestContext): Promise<ApiResponse> {
   const { request } = context;
-  const body = await bodyOf(request);
+  const { body, headers: length } = forwardedBody(request);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) if (value !== undefined && !notForwarded.test(name)) headers[name] = value;
   if (links) headers["x-forwarded-uri"] = request.path;
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const sent = { ...headers, host: url.host, "content-length": String(body.length) };
+    const sent = { ...headers, ...length, host: url.host };
     const asked = { method: request.method, headers: sent, timeout: timeoutMs, signal: request.signal, tls, agents };
     const outgoing = requestTo(url, asked, dial);
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     outgoing.on("response", resolve);
-    outgoing.on("error", (error) => reject(serviceUnavailable(`error trying to reach service: ${connectionProblem(error).why}`)));
-    outgoing.end(body);
+    outgoing.on("error", (error) => reject(unreachable(connectionProblem(error).why)));
+    sendBody(outgoing, body);
   });
   return answerOf(response, links);
 }
@@ -176,10 +193,4 @@ async function gunzipped(bytes: Uint8Array): Promise<string | undefined> {
   return new Promise((resolve) =>
     gunzip(bytes, { maxOutputLength: maxPageBytes }, (error, result) => resolve(error ? undefined : result.toString("utf8"))),
   );
-}
-
-async function bodyOf(request: ApiRequest): Promise<Uint8Array> {
-  if (request.body.kind === "none") return new Uint8Array();
-  if (request.body.kind === "bytes") return request.body.read(maxBodyBytes);
-  return Buffer.from(JSON.stringify(request.body.value));
 }

@@ -3,7 +3,7 @@ import https from "node:https";
 import { connect as tcpConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { gunzipSync } from "node:zlib";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import WebSocket from "ws";
 import { readEnvelope } from "../../api/encode/protobuf/envelope.ts";
 import { type Clock, realClock, VirtualClock } from "../../base/clock.ts";
@@ -484,6 +484,18 @@ describe("HTTPS server", () => {
     expect(await converse("/exec")).toMatch(/^HTTP\/1\.1 101 [\s\S]*echo hi$/);
     expect(await converse("/other")).toMatch(/^HTTP\/1\.1 403 [\s\S]*\{"reason":"Forbidden"\}\n$/);
   });
+
+  it("ends connections whose upgrade is refused, also where clients keep their half", async () => {
+    const server = await serve(() => ({ kind: "object", status: 403, object: {} }));
+    const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca, allowHalfOpen: true });
+    socket.write("GET /exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+    socket.on("error", () => undefined).resume();
+    await new Promise((resolve) => socket.on("end", resolve));
+    // What nobody reads any more is answered by a reset.
+    const writing = setInterval(() => socket.write("x"), 20);
+    onTestFinished(() => clearInterval(writing));
+    await new Promise((resolve) => socket.on("close", resolve));
+  }, 60_000);
 
   it("cuts off clients that are slow to send their head", async () => {
     const server = await serve(echo, { headersTimeoutMs: 100 });

@@ -358,7 +358,8 @@ class ConnectionServer implements HttpsServer {
     const response = new ServerResponse(message);
     response.shouldKeepAlive = false;
     response.assignSocket(message.socket);
-    response.once("finish", () => message.socket.end());
+    // The HTTP server no longer looks after the connection: a client that does not end its half would keep it for ever.
+    response.once("finish", () => message.socket.destroySoon());
     await writeAnswer(answer, new Http1Sink(response, this.#accepted(request)), this.#writing);
   }
 }

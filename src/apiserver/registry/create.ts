@@ -4,6 +4,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { alreadyExists, conflict, forbidden, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
+import { ensureMayCreate } from "../authz/ensure-verb.ts";
 import { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
 import { recordUpdate, withConstantFields } from "./field-management.ts";
@@ -23,6 +24,8 @@ import {
 export interface CreateOptions {
   /** The object's managedFields are right already (server-side apply). */
   readonly fieldsManaged?: boolean;
+  /** The request was authorized for another verb: that its user may create is asked before admission has the last word. */
+  readonly byOtherVerb?: boolean;
 }
 
 /** Of names made from one generateName. */
@@ -51,10 +54,11 @@ export async function createObject(
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
   if (admitted !== object) object = asAdmitted(store, request, { before: object, admitted });
   const base = object.metadata.generateName ?? "";
-  if (object.metadata.name || base === "") return createNamed(env, store, request, object);
+  if (object.metadata.name || base === "") return createNamed(env, store, request, object, options);
   for (let attempt = 1; ; attempt++) {
     try {
-      return await createNamed(env, store, request, withMetadata(object, { ...object.metadata, name: generateName(base) }));
+      const generated = withMetadata(object, { ...object.metadata, name: generateName(base) });
+      return await createNamed(env, store, request, generated, options);
     } catch (error) {
       const taken = error instanceof StatusError && error.reason === "AlreadyExists";
       if (!taken || attempt === maxNameAttempts) throw taken ? nameNotGenerated(error) : error;
@@ -75,6 +79,7 @@ async function createNamed(
   store: ResourceStore,
   request: WriteRequest,
   admitted: KubernetesObject,
+  options: CreateOptions,
 ): Promise<ObjectVersion> {
   const { definition, type } = store;
   const context = strategyContext(env, request);
@@ -82,7 +87,7 @@ async function createNamed(
   object = withConstantFields(type, definition.create.prepare?.(object, context) ?? object);
   if (countsGeneration(store)) object = withMetadata(object, { ...object.metadata, generation: 1 });
   for (let attempt = 1; ; attempt++) {
-    const created = await attemptCreate(env, store, request, object);
+    const created = await attemptCreate(env, store, request, object, options);
     if (created) return created;
     if (attempt === maxReservations) throw contested(store, object);
     request.context.request.signal.throwIfAborted();
@@ -95,6 +100,7 @@ async function attemptCreate(
   store: ResourceStore,
   request: WriteRequest,
   prepared: KubernetesObject,
+  { byOtherVerb = false }: CreateOptions,
 ): Promise<ObjectVersion | undefined> {
   const { definition, type } = store;
   let object = prepared;
@@ -108,6 +114,7 @@ async function attemptCreate(
     const errors = validateNewObject(definition, object);
     if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name ?? "", errors);
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
+    if (byOtherVerb) await ensureMayCreate(env.authorizer, request.context);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));
     const revision = object.metadata.resourceVersion ?? "";

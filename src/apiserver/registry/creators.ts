@@ -5,8 +5,9 @@ import { defaultTokenRequest } from "../../api/defaults/authentication.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { apiVersionOf, type GroupVersionKind, type ResourceType } from "../../api/resource-type.ts";
 import { serviceaccounts } from "../../api/resources.generated.ts";
+import { splitProxyPath } from "../connect/proxy-links.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
-import type { ApiResponse, Handler, RequestContext } from "../request.ts";
+import type { ApiRequest, ApiResponse, Handler, RequestContext } from "../request.ts";
 import { readObject } from "./body.ts";
 import { type OwnershipRules, recordUpdate } from "./field-management.ts";
 import type { CreateHandler } from "./handler-types.ts";
@@ -93,13 +94,18 @@ function withOptions(context: RequestContext, options: KubernetesObject): Reques
   const { request, info } = context;
   const { path, ...fields } = options as unknown as ConnectOptions;
   if (info.subresource === "proxy") {
-    const base = request.path.slice(0, request.path.indexOf("/proxy") + "/proxy".length);
-    return { ...context, request: { ...request, path: base + (path ?? "") } };
+    const { prefix } = splitProxyPath(request.path, info.namespace !== "");
+    return { ...context, request: changed(request, { path: prefix + (path ?? "") }) };
   }
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(fields))
     if (!typeFields.has(name)) for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) query.append(name, String(one));
-  return { ...context, request: { ...request, query } };
+  return { ...context, request: changed(request, { query }) };
+}
+
+/** What a request has by its class is not copied with its fields. */
+function changed(request: ApiRequest, change: Partial<ApiRequest>): ApiRequest {
+  return { ...request, headerLines: (name) => request.headerLines(name), signal: request.signal, ...change };
 }
 
 /** PodExecOptions and the like: fields of the query, without metadata. */
@@ -121,10 +127,11 @@ const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);
 function connectOptions({ request, info }: RequestContext, kind: GroupVersionKind): KubernetesObject {
   const options: Record<string, unknown> = { kind: kind.kind, apiVersion: apiVersionOf(kind) };
   if (info.subresource === "proxy") {
-    const rest = request.path.slice(request.path.indexOf("/proxy") + "/proxy".length);
+    const { rest } = splitProxyPath(request.path, info.namespace !== "");
     if (rest !== "") options["path"] = rest;
   } else
     for (const name of new Set(request.query.keys())) {
+      if (typeFields.has(name)) continue;
       const values = request.query.getAll(name);
       options[name] = optionOf(name, values);
     }

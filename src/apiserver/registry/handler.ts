@@ -5,6 +5,7 @@ import { bindings, pods as podsType } from "../../api/resources.generated.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { AdmissionPlugin } from "../admission/admission.ts";
 import type { AdmissionMetrics } from "../admission/admission-metrics.ts";
+import type { Authorizer } from "../authz/authorizer.ts";
 import { negotiateOutput } from "../http/negotiate.ts";
 import { pageNotFound } from "../http/plain-text.ts";
 import type { RequestInfo } from "../http/request-info.ts";
@@ -30,6 +31,8 @@ export interface ResourceHandlerDependencies {
   readonly clock: Clock;
   /** How long a watch lasts at least that does not say for how long. Default 30 min. */
   readonly minWatchTimeoutMs?: number;
+  /** Says who may create what an update or an apply has not found. */
+  readonly authorizer: Authorizer;
   /** In the order in which they run. */
   readonly admission: readonly AdmissionPlugin[];
   /** Where it is counted how long they take. */
@@ -52,10 +55,10 @@ interface Dispatch {
 }
 
 export function createResourceHandler(stores: ResourceStores, dependencies: ResourceHandlerDependencies): Handler {
-  const { clock, admission, creators = {}, connects = {}, computed = {}, hooks = {} } = dependencies;
+  const { clock, authorizer, admission, creators = {}, connects = {}, computed = {}, hooks = {} } = dependencies;
   const { minWatchTimeoutMs = defaultMinWatchTimeoutMs } = dependencies;
   const chain = new AdmissionChain(admission, stores.reader, dependencies.admissionMetrics);
-  const env = { stores, clock, minWatchTimeoutMs, admission: chain, hooks };
+  const env = { stores, authorizer, clock, minWatchTimeoutMs, admission: chain, hooks };
   const dispatch: Dispatch = { env, creators, connects, computed };
   return (context) => {
     const { info } = context;

@@ -9,6 +9,7 @@ import { deepFreeze } from "../../base/deep-freeze.ts";
 import { createMemoryStore } from "../../storage/memory.ts";
 import type { Store } from "../../storage/store.ts";
 import { loopbackUser } from "../authn/user.ts";
+import type { Authorizer } from "../authz/authorizer.ts";
 import { parseRequestInfo } from "../http/request-info.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, WatchStream } from "../request.ts";
 import { builtInDefinitions } from "./definitions.ts";
@@ -72,6 +73,8 @@ export interface Fixture {
   stop(): Promise<void>;
 }
 
+const everybodyMay: Authorizer = { authorize: () => ({ decision: "allow", reason: "" }) };
+
 export function createFixture(options: FixtureOptions = {}): Fixture {
   const clock = new VirtualClock();
   const store = options.store ?? createMemoryStore({ clock });
@@ -85,8 +88,9 @@ export function createFixture(options: FixtureOptions = {}): Fixture {
     creators = {},
     connects = {},
     computed = {},
+    authorizer = everybodyMay,
   } = options;
-  const handler = createResourceHandler(stores, { clock, admission, hooks, creators, connects, computed });
+  const handler = createResourceHandler(stores, { clock, authorizer, admission, hooks, creators, connects, computed });
   const contextAt = (method: string, path: string, sent: SendOptions): RequestContext => contextOf(method, path, sent, clock.now());
   const ask = async (method: string, path: string, sent: SendOptions): Promise<{ response: ApiResponse }> => ({
     response: await handler(contextAt(method, path, sent)),

@@ -122,7 +122,7 @@ async function createAbsent(env: WriteEnvironment, store: ResourceStore, request
   const change = await request.change(undefined);
   const { fieldsManaged } = change;
   const object = request.createsAbsent ? asApplied(store, request, change.object) : change.object;
-  const version = await createObject(env, store, request, object, { fieldsManaged: fieldsManaged === true });
+  const version = await createObject(env, store, request, object, { fieldsManaged: fieldsManaged === true, byOtherVerb: true });
   return { version, created: true };
 }
 

@@ -6,6 +6,7 @@ import type { Clock } from "../../base/clock.ts";
 import type { AdmissionRequest } from "../admission/admission.ts";
 import { Reinvocation } from "../admission/reinvocation.ts";
 import type { UserInfo } from "../authn/user.ts";
+import type { Authorizer } from "../authz/authorizer.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { FieldWriter } from "./field-management.ts";
@@ -17,6 +18,8 @@ import type { ResourceStores } from "./stores.ts";
 export interface WriteEnvironment {
   readonly stores: ResourceStores;
   readonly admission: AdmissionChain;
+  /** Asked where a request creates what its verb was not create for. */
+  readonly authorizer: Authorizer;
   readonly clock: Clock;
   /** How long a watch lasts at least that does not say for how long. */
   readonly minWatchTimeoutMs: number;

@@ -363,6 +363,7 @@ function wire(w: Wiring): ApiServer {
   const resources = createResourceHandler(stores, {
     clock,
     minWatchTimeoutMs: settings.minWatchTimeoutMs,
+    authorizer,
     admission: admissionPlugins(
       {
         reader,

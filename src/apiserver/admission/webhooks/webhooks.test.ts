@@ -204,9 +204,15 @@ describe("a validating webhook", () => {
       const isExec = (kind as { readonly kind: string }).kind === "PodExecOptions";
       return patchAnswer({ op: "replace", path: isExec ? "/command/0" : "/path", value: isExec ? "id" : "/safe" });
     };
-    await f.api.send("POST", "/api/v1/namespaces/default/pods/p/exec?command=sh&command=-c&stdin=true");
+    await f.api.send("POST", "/api/v1/namespaces/default/pods/p/exec?command=sh&command=-c&stdin=true&kind=Other&metadata=x");
     await f.api.send("GET", "/api/v1/namespaces/default/pods/p/proxy/admin?x=y");
-    expect(seen).toEqual(["command=id&command=-c&stdin=true", "/api/v1/namespaces/default/pods/p/proxy/safe?x=y"]);
+    await f.api.send("GET", "/api/v1/namespaces/default/pods/proxy-1/proxy/admin");
+    expect(seen).toEqual([
+      "command=id&command=-c&stdin=true",
+      "/api/v1/namespaces/default/pods/p/proxy/safe?x=y",
+      "/api/v1/namespaces/default/pods/proxy-1/proxy/safe?",
+    ]);
+    expect(f.reviews.slice(1).map(({ object }) => (object as { readonly path?: string }).path)).toEqual(["/admin", "/admin"]);
     expect(f.reviews[0]).toMatchObject({
       operation: "CONNECT",
       subResource: "exec",
