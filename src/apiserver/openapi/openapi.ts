@@ -78,12 +78,10 @@ export function createOpenApi(
   const documentsV2 = createDocumentsV2();
   const document = (key: string, { hash, make }: Source, nowMs: number): Promise<Document> => {
     const { groups, parts } = generation();
-    return documents.get(
-      key,
-      hash,
-      (candidate) => parts.has(candidate.replace(" protobuf", "")),
-      { make: async () => make({ groups, descriptions: await loadDescriptions(), publishedOf, cbor }), nowMs },
-    );
+    return documents.get(key, hash, (candidate) => parts.has(candidate.replace(" protobuf", "")), {
+      make: async () => make({ groups, descriptions: await loadDescriptions(), publishedOf, cbor }),
+      nowMs,
+    });
   };
 
   const index: Handler = async ({ request, receivedAtMs }) => {

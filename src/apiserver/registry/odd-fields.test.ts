@@ -188,12 +188,15 @@ describe("an applied Scale", () => {
     });
     expect((await unforced(0)).body.message).toBe('Apply failed with 1 conflict: conflict with "c" using autoscaling/v1: .spec.replicas');
     expect((await apply("d", { spec: { replicas: 0 } })).status).toBe(200);
-    expect((await unforced(0)).body.message).toBe('Apply failed with 1 conflict: conflict with "m" with subresource "scale": .spec.replicas');
+    expect((await unforced(0)).body.message).toBe(
+      'Apply failed with 1 conflict: conflict with "m" with subresource "scale": .spec.replicas',
+    );
   });
 
   it("of another object with the same name is a conflict, however it is written", async () => {
     await create(`${apps}/deployments`, { kind: "Deployment", metadata: { name: "d" }, spec: { replicas: 3, selector, template } });
-    const refused = /^Operation cannot be fulfilled on deployments\/scale.apps "d": Precondition failed: UID in precondition: x, UID in object/;
+    const refused =
+      /^Operation cannot be fulfilled on deployments\/scale.apps "d": Precondition failed: UID in precondition: x, UID in object/;
     for (const reply of [
       await unforced(3, { uid: "x" }),
       await server.send("PATCH", `${apps}/deployments/d/scale`, {

@@ -84,7 +84,10 @@ export async function updateScale(
       const scale = ((await env.admission.mutate(admissionRequest(request, subject))) ?? wanted) as Scale;
       const scaled = { entries: object.metadata.managedFields, apiVersion: apiVersionOf(store.type), replicasIn };
       const owners = ownersOfScaled(wanted.metadata.managedFields, scaled);
-      return { object: withOwners(paths ? withCustomScale(object, scale, paths) : withScale(store, object, scale), owners), fieldsManaged: true };
+      return {
+        object: withOwners(paths ? withCustomScale(object, scale, paths) : withScale(store, object, scale), owners),
+        fieldsManaged: true,
+      };
     },
   });
 }
