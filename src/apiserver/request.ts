@@ -93,6 +93,8 @@ export interface RequestContext {
   readonly receivedAtMs: number;
   /** By whoever waits for seats or webhooks: how long; the time is not the server's own. */
   waitedMs?: number;
+  /** By whoever has waited for others (stage-durations.ts): for how long, by what for. */
+  stageMs?: Map<string, number>;
   /** How long the request may take, where it has itself said so (?timeout=), in milliseconds. */
   timeoutMs?: number;
   /** By whoever reads the body: its bytes as they were sent. */

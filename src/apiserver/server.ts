@@ -104,6 +104,7 @@ class ServedRequest implements RequestContext {
   auditAnnotations?: Map<string, string>;
   auditBody?: { value: unknown; readonly whole: boolean };
   waitedMs?: number;
+  stageMs?: Map<string, number>;
   timeoutMs?: number;
   bodyBytes?: number;
   terminated?: number;

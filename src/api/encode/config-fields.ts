@@ -10,7 +10,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** The value of a document, as it stands. Throws ConfigError. */
+/** The value of a document, as it stands. As upstream, what comes after the first one is not looked at. Throws ConfigError. */
 export async function readConfigValue(text: string, what: string): Promise<unknown> {
   return documentOf(text, what);
 }
@@ -32,16 +32,15 @@ export async function readConfigDocument(text: string, what: string, lenient?: (
 
 async function documentOf(text: string, what: string, lenient?: (problem: string) => void): Promise<unknown> {
   // The YAML parser is loaded when the first file wants it.
-  const { parseYamlDocuments, YamlSyntaxError } = await import("./yaml-text.ts");
-  let documents: ReturnType<typeof parseYamlDocuments>;
+  const { parseYaml, YamlSyntaxError } = await import("./yaml-text.ts");
+  let document: ReturnType<typeof parseYaml>;
   try {
-    documents = parseYamlDocuments(text);
+    document = parseYaml(text);
   } catch (error) {
     if (error instanceof YamlSyntaxError) throw new ConfigError(error.message);
     throw error;
   }
-  const [document] = documents;
-  if (!document || documents.length > 1) throw new ConfigError(`expected one document ${what}, found ${documents.length}`);
+  if (document.value === null) throw new ConfigError(`expected a document ${what}, found none`);
   for (const path of document.duplicates) {
     if (!lenient) throw new ConfigError(`${path}: given twice`);
     lenient(`${path}: given twice`);
@@ -100,6 +99,12 @@ export class ConfigFields {
     const value = this.#get(name);
     if (value !== undefined && !Number.isInteger(value)) throw this.problem(name, "expected a whole number");
     return value as number | undefined;
+  }
+
+  int32(name: string): number | undefined {
+    const value = this.integer(name);
+    if (value !== undefined && value !== (value | 0)) throw this.problem(name, "expected a whole number of 32 bits");
+    return value;
   }
 
   number(name: string): number | undefined {

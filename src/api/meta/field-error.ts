@@ -82,9 +82,10 @@ export function escapeMarkup(json: string): string {
 
 /** A text in quotes as Go writes it: control characters as \x01. */
 function quoted(text: string): string {
-  return JSON.stringify(text).replace(/\\u00([01][0-9a-f])/g, (_, code: string) =>
+  const written = JSON.stringify(text).replace(/\\u00([01][0-9a-f])/g, (_, code: string) =>
     code === "07" ? "\\a" : code === "0b" ? "\\v" : `\\x${code}`,
   );
+  return written.includes("\x7f") ? written.replaceAll("\x7f", "\\x7f") : written;
 }
 
 export const notFoundError = (field: string, value: unknown): FieldError => new FieldError("FieldValueNotFound", field, value, "");

@@ -87,11 +87,14 @@ const operatorOf: Readonly<Partial<Record<TokenKind, LabelOperator>>> = {
   "<": "lt",
 };
 
+/** To upstream's reader a character NUL is the end of the text, and of a word what ends it. */
 function tokenize(text: string): Token[] {
   const tokens: Token[] = [];
-  const pattern = /[ \t\r\n]+|==|!=|[=!(),><]|[^ \t\r\n=!(),><]+/g;
-  for (const [part] of text.matchAll(pattern)) {
-    if (" \t\r\n".includes(part.charAt(0))) continue;
+  const pattern = /[ \t\r\n]+|==|!=|[=!(),><]|[^ \t\r\n=!(),><\0]+\0?|\0/g;
+  for (const [matched] of text.matchAll(pattern)) {
+    if (" \t\r\n".includes(matched.charAt(0))) continue;
+    if (matched === "\0") break;
+    const part = matched.endsWith("\0") ? matched.slice(0, -1) : matched;
     const literal = symbols.includes(part.charAt(0)) || words.has(part);
     tokens.push({ kind: literal ? (part as TokenKind) : "identifier", text: part });
   }

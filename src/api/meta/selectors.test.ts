@@ -25,6 +25,10 @@ describe("parseLabelSelector()", () => {
     ["x>1,x<5", "x>1,x<5"],
     ["in in (in)", "in in (in)"],
     ["example.com/a=b", "example.com/a=b"],
+    ["\0", ""],
+    ["a=\0b", "a="],
+    ["a\0", "a"],
+    ["a\0=b\0", "a=b"],
   ])("writes %j as %j", (text, canonical) => {
     expect(String(parseLabelSelector(text))).toBe(canonical);
   });
@@ -35,6 +39,7 @@ describe("parseLabelSelector()", () => {
     ["=", "found '=', expected: !, identifier, or 'end of string'"],
     ["!", "unable to parse requirement: found '', expected: identifier"],
     ["a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"],
+    ["a\0b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"],
     ["a in b", "unable to parse requirement: found 'b' expected: '('"],
     ["a in (b", "unable to parse requirement: found '', expected: ',' or ')'"],
     ["a in (", "unable to parse requirement: found '', expected: ',', ')' or identifier"],
@@ -47,6 +52,10 @@ describe("parseLabelSelector()", () => {
     [
       "-a",
       "unable to parse requirement: <nil>: Invalid value: \"-a\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
+    ],
+    [
+      "\x7f",
+      "unable to parse requirement: <nil>: Invalid value: \"\\x7f\": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')",
     ],
   ])("refuses %j", (text, message) => {
     expect(() => parseLabelSelector(text)).toThrow(new SelectorError(message));
@@ -131,6 +140,11 @@ describe("parseFieldSelector()", () => {
   it("sorts its terms and writes == as =", () => {
     expect(String(parseFieldSelector("b==2,,a!=1"))).toBe("a!=1,b=2");
     expect(parseFieldSelector("a!=1,b=2").exactValue("b")).toBe("2");
+  });
+
+  it("leaves out a term that says neither a field nor a value", () => {
+    for (const text of ["=", "==", "!="]) expect(parseFieldSelector(text).everything).toBe(true);
+    expect(String(parseFieldSelector("=,a=1,=b"))).toBe("=b,a=1");
   });
 
   it("understands escapes", () => {

@@ -193,7 +193,9 @@ export const everyFields: FieldMatcher = compileFields([]);
 export function parseFieldSelector(text: string): FieldMatcher {
   if (text === "") return everyFields;
   const terms = text.match(/(?:\\.|[^\\,])+\\?|\\$/gs) ?? [];
-  return compileFields(terms.sort().map((term) => fieldRequirement(text, term)));
+  const requirements = terms.sort().map((term) => fieldRequirement(text, term));
+  // A term without field and value ("=") asks for nothing.
+  return compileFields(requirements.filter(({ field, value }) => field !== "" || value !== ""));
 }
 
 function fieldRequirement(selector: string, term: string): FieldRequirement {

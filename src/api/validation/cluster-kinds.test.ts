@@ -245,6 +245,8 @@ describe("events", () => {
       "action: Required value",
       'type: Invalid value: "": has invalid value: Odd',
     ]);
+    const labelled = event({ type: "Odd", action: "", metadata: { ...metadata, labels: { a: "-" } } });
+    expect(validateEvent(labelled).map(({ field }) => field)).toEqual(["action", "metadata.labels", "type"]);
     const series = { count: 2, lastObservedTime: "2026-01-01T00:00:01.000000Z" };
     expect(validateEvent(event({ series }), event({}))).toEqual([]);
     expect(messages(validateEvent(event({ note: "n" }), event({})))).toEqual(['message: Invalid value: "n": field is immutable']);

@@ -5,6 +5,7 @@ import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../meta/names.t
 import type { Event as CoreEvent } from "../types/core-v1.ts";
 import type { Event, EventSeries } from "../types/events-v1.ts";
 import { internalForm } from "./internal-form.ts";
+import { validateObjectMeta, validateObjectMetaUpdate } from "./object-meta.ts";
 import { addProblems, checkImmutable } from "./rules.ts";
 
 /** What both groups look at, by one name. */
@@ -61,6 +62,7 @@ export function validateCoreEvent(event: CoreEvent): FieldError[] {
   return errors;
 }
 
+/** With the metadata, which comes after what both groups look at. */
 export function validateEvent(event: Event, old?: Event): FieldError[] {
   const errors: FieldError[] = [];
   validateFacts(errors, {
@@ -74,8 +76,13 @@ export function validateEvent(event: Event, old?: Event): FieldError[] {
     reason: event.reason ?? "",
     note: event.note ?? "",
   });
-  if (old) validateChange(errors, event, old);
-  else validateNew(errors, event);
+  if (old) {
+    errors.push(...validateObjectMetaUpdate(event, old));
+    validateChange(errors, event, old);
+  } else {
+    errors.push(...validateObjectMeta(event, { namespaced: true }));
+    validateNew(errors, event);
+  }
   return errors;
 }
 

@@ -32,7 +32,7 @@ export interface AdmissionRequest {
    */
   annotate(key: string, value: string, options?: { readonly tellsContent?: boolean }): void;
   /** Somebody else was waited for so long: the time is not the server's own. */
-  waited?(ms: number): void;
+  waited?(ms: number, part: "mutating-webhook" | "validating-webhook"): void;
   /** For mutating plugins that may have to be asked twice. */
   readonly reinvocation: Reinvocation;
   readonly signal: AbortSignal;

@@ -27,7 +27,7 @@ export function eventRateLimits(root: ConfigFields): readonly EventLimit[] {
   root.kindOf("Configuration", ["eventratelimit.admission.k8s.io/v1alpha1"]);
   const limits = root.objects("limits").map((fields) => {
     const type = fields.oneOf("type", limitTypes);
-    const [qps, burst, cacheSize] = [fields.integer("qps") ?? 0, fields.integer("burst") ?? 0, fields.integer("cacheSize") ?? 0];
+    const [qps, burst, cacheSize] = [fields.int32("qps") ?? 0, fields.int32("burst") ?? 0, fields.int32("cacheSize") ?? 0];
     fields.end();
     if (burst <= 0) throw fields.problem("burst", "must be positive");
     if (qps <= 0) throw fields.problem("qps", "must be positive");

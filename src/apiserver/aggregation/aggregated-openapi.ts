@@ -47,11 +47,19 @@ const isNotFound = (response: ApiResponse): boolean => response.kind === "bytes"
 
 /** What this server describes itself stays. */
 function withLinks(index: ApiResponse, links: ReadonlyMap<string, string>): ApiResponse {
-  if (links.size === 0 || index.kind !== "bytes") return index;
+  if (links.size === 0 || index.kind !== "bytes" || index.status !== 200) return index;
   const own = (JSON.parse(Buffer.from(index.bytes).toString()) as { readonly paths: object }).paths;
   const theirs = Object.fromEntries([...links].map(([path, link]) => [path, { serverRelativeURL: link }]));
   const paths = Object.fromEntries(Object.entries({ ...theirs, ...own }).sort(([a], [b]) => (a < b ? -1 : 1)));
   return { ...index, bytes: Buffer.from(JSON.stringify({ paths })) };
+}
+
+interface MergeInput {
+  /** Names what is merged. */
+  readonly of: string;
+  /** This server's document. */
+  readonly own: Uint8Array;
+  readonly nowMs: number;
 }
 
 /** The merged v2 document in both encodings, made when first asked for. */
@@ -63,7 +71,7 @@ class MergedDocuments {
     this.#remote = remote;
   }
 
-  async answer(own: Handler, { request }: RequestContext): Promise<ApiResponse> {
+  async answer(own: Handler, { request, receivedAtMs }: RequestContext): Promise<ApiResponse> {
     const { json, protobuf, askedProtobuf } = documentTypesV2;
     const asked = mostWanted(request, {}, json, protobuf, askedProtobuf);
     if (!asked) return notAccepted;
@@ -71,18 +79,19 @@ class MergedDocuments {
     if (local.kind !== "bytes" || local.status !== 200) return local;
     const contentType = asked === json ? json : protobuf;
     const of = `${local.headers?.Etag} ${this.#remote.generation}`;
-    return answer(await this.#document(contentType, of, local.bytes), request.headers, {}, contentType);
+    return answer(await this.#document(contentType, { of, own: local.bytes, nowMs: receivedAtMs }), request.headers, {}, contentType);
   }
 
-  #document(contentType: string, of: string, own: Uint8Array): Promise<Document> {
+  #document(contentType: string, { of, own, nowMs }: MergeInput): Promise<Document> {
     const known = this.#made.get(contentType);
     if (known?.of === of) return known.document;
-    const document = build(async () => {
+    const make = async (): Promise<Uint8Array> => {
       const all = this.#remote.merge(JSON.parse(Buffer.from(own).toString()) as object);
       if (contentType === documentTypesV2.json) return Buffer.from(JSON.stringify(all));
       const { encodeDocumentV2 } = await import("../openapi/document-v2-protobuf.ts");
       return encodeDocumentV2(all);
-    });
+    };
+    const document = build({ make, nowMs });
     this.#made.set(contentType, { of, document });
     document.catch(() => this.#made.delete(contentType));
     return document;

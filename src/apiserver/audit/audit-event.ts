@@ -5,6 +5,7 @@ import { isIP } from "node:net";
 import type { StatusError } from "../../api/meta/status-error.ts";
 import { builtInResources } from "../../api/resources.generated.ts";
 import { formatMicroTime } from "../../base/clock.ts";
+import { formatDuration } from "../../base/duration.ts";
 import type { UserInfo } from "../authn/user.ts";
 import { acceptsErrors, negotiationOf } from "../http/negotiate.ts";
 import type { RequestInfo } from "../http/request-info.ts";
@@ -42,6 +43,9 @@ export interface AuditEvent {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
+/** What takes longer is told of with its durations. */
+const slowMs = 500;
+
 interface Outcome {
   readonly code: number;
   readonly object?: unknown;
@@ -73,6 +77,17 @@ export class AuditedRequest {
 
   failed(outcome: Outcome): void {
     this.#outcome = outcome;
+  }
+
+  /** Of a slow request, before its last event: how long it has taken, and how much of that others have. */
+  tellDurations(nowMs: number): void {
+    const { receivedAtMs, stageMs = [], auditAnnotations, info } = this.#context;
+    // Of a watch nothing is measured: it lasts as long as it shall.
+    if (nowMs - receivedAtMs <= slowMs || !auditAnnotations || info.verb === "watch") return;
+    for (const [part, ms] of [...stageMs, ["total", nowMs - receivedAtMs] as const]) {
+      const key = `apiserver.latency.k8s.io/${part}`;
+      if (!auditAnnotations.has(key)) auditAnnotations.set(key, formatDuration(ms));
+    }
   }
 
   event(stage: AuditStage, nowMs: number): AuditEvent {

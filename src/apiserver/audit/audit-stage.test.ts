@@ -7,10 +7,11 @@ import type { UserInfo } from "../authn/user.ts";
 import { authorizationStage } from "../authz/authorization-stage.ts";
 import { createEndpoints } from "../http/endpoints.ts";
 import { createRequestMetrics } from "../http/request-metrics.ts";
+import { noteDuration } from "../http/stage-durations.ts";
 import { builtInDefinitions } from "../registry/definitions.ts";
 import { createFixture } from "../registry/request-fixture.ts";
 import { describedResources } from "../registry/resources/all.ts";
-import type { ApiRequest, Stage } from "../request.ts";
+import type { ApiRequest, Handler, Stage } from "../request.ts";
 import { createApiServer } from "../server.ts";
 import { blockingBackend } from "./audit-backend.ts";
 import type { AuditEvent } from "./audit-event.ts";
@@ -33,6 +34,13 @@ async function setUp(rules: string, options: { strict?: boolean; broken?: boolea
       events.push(...(JSON.parse(JSON.stringify(batch)) as AuditEvent[]));
     },
     stop: async () => undefined,
+  };
+  const slowly: Handler = (context) => {
+    for (const ms of [200, 300]) {
+      noteDuration(context, "mutating-webhook", ms);
+      noteDuration(context, "validating-webhook", ms);
+    }
+    return fixture.handler(context);
   };
   const api = createApiServer({
     authentication(context, next) {
@@ -57,6 +65,7 @@ async function setUp(rules: string, options: { strict?: boolean; broken?: boolea
     }),
     resources: (context) => {
       if (context.info.resource === "nodes") throw new Error("broken");
+      if (context.info.resource === "services") return clock.advance(700).then(() => slowly(context));
       return fixture.handler(context);
     },
     endpoints: createEndpoints([]),
@@ -86,6 +95,24 @@ const configMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c" }
 const path = "/api/v1/namespaces/default/configmaps";
 
 describe("createAuditStages()", () => {
+  it("tells how long a slow request took, and whom it waited for", async () => {
+    const { ask, events, stop } = await setUp("[{level: Metadata}]");
+    await ask("GET", "/api/v1/namespaces/default/services");
+    await ask("GET", path);
+    const durations = events.map(({ annotations = {} }) => Object.entries(annotations).filter(([key]) => key.includes("latency")));
+    expect(durations).toEqual([
+      [],
+      [
+        ["apiserver.latency.k8s.io/mutating-webhook", "500ms"],
+        ["apiserver.latency.k8s.io/validating-webhook", "300ms"],
+        ["apiserver.latency.k8s.io/total", "700ms"],
+      ],
+      [],
+      [],
+    ]);
+    await stop();
+  });
+
   it("records metadata alone, with the decision of authorization", async () => {
     const { ask, events, stop } = await setUp("[{level: Metadata}]");
     await ask("POST", `${path}?fieldManager=me`, configMap, { "x-forwarded-for": "192.0.2.1, bad host" });

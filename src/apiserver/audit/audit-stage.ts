@@ -114,6 +114,7 @@ class Recorder {
   async record(audited: AuditedRequest, stage: AuditStage): Promise<boolean> {
     if (audited.decision.omitStages.has(stage)) return true;
     const { backend, clock } = this.#deps;
+    if (stage === "ResponseComplete") audited.tellDurations(clock.now());
     this.#events.add();
     try {
       const written = backend.write([audited.event(stage, clock.now())]);

@@ -3,6 +3,7 @@
 // credentials is refused with 401.
 import { unauthorized } from "../../api/meta/status-error.ts";
 import { errorText, type Logger } from "../../base/log.ts";
+import { noteDuration } from "../http/stage-durations.ts";
 import type { ApiRequest, RequestContext, Stage } from "../request.ts";
 import type { AuthenticationMetrics, AuthenticationResult } from "./authentication-metrics.ts";
 import type { Authentication, Authenticator } from "./authenticator.ts";
@@ -43,6 +44,7 @@ export function authenticationStage(options: AuthenticationOptions): Stage {
     const outcome = authenticate(request, options);
     if (outcome instanceof Promise)
       return outcome.then((known) => {
+        if (metrics) noteDuration(context, "authentication", metrics.clock.monotonic() - startMs);
         admit(context, known, startMs);
         return next(context);
       });

@@ -3,6 +3,7 @@
 import { badRequest, StatusError } from "../../api/meta/status-error.ts";
 import { requestAttributes } from "../authz/authorization-stage.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
+import { noteDuration } from "../http/stage-durations.ts";
 import type { ApiRequest, ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
 import type { ImpersonationMetrics } from "./impersonation-metrics.ts";
 import { createImpersonationModes, type Impersonated } from "./impersonation-modes.ts";
@@ -18,7 +19,9 @@ export function impersonationStage(authorizer: Authorizer, constrained = true, m
     const begunMs = metrics.clock.monotonic();
     try {
       const found = await modes.impersonate(wanted, requestAttributes(context));
-      metrics.attempted(modeOf(found.constraint), true, metrics.clock.monotonic() - begunMs);
+      const spentMs = metrics.clock.monotonic() - begunMs;
+      metrics.attempted(modeOf(found.constraint), true, spentMs);
+      noteDuration(context, "impersonation", spentMs);
       return found;
     } catch (error) {
       metrics.attempted("", false, metrics.clock.monotonic() - begunMs);

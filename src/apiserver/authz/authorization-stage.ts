@@ -2,6 +2,7 @@
 // before it is known whether the object exists.
 import type { StatusError } from "../../api/meta/status-error.ts";
 import { internalServerError } from "../http/plain-text.ts";
+import { noteDuration } from "../http/stage-durations.ts";
 import type { ApiResponse, RequestContext, Stage } from "../request.ts";
 import type { AuthorizationMetrics, AuthorizationResult } from "./authorization-metrics.ts";
 import type { AuthorizationAttributes, AuthorizationDecision, Authorizer } from "./authorizer.ts";
@@ -26,7 +27,11 @@ export function authorizationStage(authorizer: Authorizer, metrics?: Authorizati
     const attributes = requestAttributes(context);
     const asked = { attributes, startMs: metrics?.clock.monotonic() ?? 0 };
     const answer = authorizer.authorize(attributes);
-    if (answer instanceof Promise) return answer.then((decided) => decide(context, decided, asked) ?? next(context));
+    if (answer instanceof Promise)
+      return answer.then((decided) => {
+        if (metrics) noteDuration(context, "authorization", metrics.clock.monotonic() - asked.startMs);
+        return decide(context, decided, asked) ?? next(context);
+      });
     const refused = decide(context, answer, asked);
     return refused ? Promise.resolve(refused) : next(context);
   };

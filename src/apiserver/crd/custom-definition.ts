@@ -95,14 +95,20 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
   const schema = (): CompiledSchema => schemas.of(served);
   const scale = scalePathsOf(version);
   const deprecation = deprecationOf(type, version);
+  const versionOf = (apiVersion: string): CustomResourceDefinitionVersion | undefined =>
+    definition.spec.versions.find(({ name }) => apiVersionOf({ group: type.group, version: name }) === apiVersion);
   const decoding = { preserveUnknownFields: definition.spec.preserveUnknownFields === true };
   const custom: CustomRules = {
     decode: (value) => decodeCustom(schema(), value, decoding),
     decodeApplied: (value) => decodeApplied(schema(), value),
     shape: () => structuralShape(openApi),
     shapeIn(apiVersion) {
-      const other = definition.spec.versions.find(({ name }) => apiVersionOf({ group: type.group, version: name }) === apiVersion);
+      const other = versionOf(apiVersion);
       return other && structuralShape(other.schema?.openAPIV3Schema);
+    },
+    scaleIn(apiVersion) {
+      const other = versionOf(apiVersion);
+      return other && (scalePathsOf(other) ?? null);
     },
     createRefusal,
     published: {

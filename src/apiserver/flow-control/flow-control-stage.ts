@@ -4,6 +4,7 @@
 import type { Clock } from "../../base/clock.ts";
 import { plainText } from "../http/plain-text.ts";
 import { isLongRunning } from "../http/request-info.ts";
+import { noteDuration } from "../http/stage-durations.ts";
 import type { ApiResponse, Handler, RequestContext, Stage } from "../request.ts";
 import { SeatsRefused } from "./fair-queues.ts";
 import type { FlowArrival, FlowController, SchemaFlow } from "./flow-controller.ts";
@@ -104,6 +105,7 @@ async function seated(arrival: RequestArrival, { clock, inFlight, observeWait }:
         startedMs = clock.monotonic();
         inFlight?.waiting(verb, -1, startedMs);
         context.waitedMs = (context.waitedMs ?? 0) + startedMs - arrivedMs;
+        noteDuration(context, "apf-queue-wait", startedMs - arrivedMs);
       }
     } else leave = entered;
   } catch (error) {

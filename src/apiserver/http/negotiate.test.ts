@@ -79,6 +79,11 @@ describe("negotiateOutput()", () => {
     );
   });
 
+  it("compares types letter by letter", () => {
+    for (const accept of ["APPLICATION/JSON", "Application/json", "application/JSON;as=Table;v=v1;g=meta.k8s.io"])
+      expect(statusOf(() => negotiateOutput(request(accept), tables)).code).toBe(406);
+  });
+
   it("streams JSON but not YAML", () => {
     expect(negotiateOutput(request("application/json;stream=watch"), { stream: true }).encoding).toBe("json");
     expect(statusOf(() => negotiateOutput(request("application/yaml"), { stream: true })).code).toBe(406);

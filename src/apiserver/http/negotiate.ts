@@ -260,9 +260,10 @@ function parseAccept(header: string): readonly Clause[] {
   return clauses;
 }
 
+/** Types are compared letter by letter, as upstream does. */
 function parseClause(text: string): Clause | undefined {
   const [range = "", ...rest] = text.split(";");
-  const [type = "", subtype] = range.trim().toLowerCase().split("/");
+  const [type = "", subtype] = range.trim().split("/");
   if (type === "" || (subtype === undefined && type !== "*")) return undefined;
   const parameters = new Map<string, string>();
   let quality = 1;

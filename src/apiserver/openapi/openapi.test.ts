@@ -50,6 +50,40 @@ describe("/openapi/v2", () => {
   });
 });
 
+describe("OpenAPI documents", () => {
+  const ask = async (path: string, headers: Readonly<Record<string, string>>, receivedAtMs: number): Promise<Bytes> => {
+    const answer = await documents.find(path)?.({ ...fakeContext({ headers }), receivedAtMs });
+    if (answer?.kind !== "bytes") throw new Error("no bytes");
+    return answer;
+  };
+  const documents = createOpenApi(() => served);
+  const [madeMs, laterMs] = [Date.UTC(2026, 0, 1, 0, 0, 5, 700), Date.UTC(2026, 0, 2)];
+  const made = "Thu, 01 Jan 2026 00:00:05 GMT";
+
+  it.each(["/openapi/v2", "/openapi/v3/api/v1"])("%s says when it was made, and is not sent to those who have it since", async (path) => {
+    const first = await ask(path, {}, madeMs);
+    expect(first.headers).toMatchObject({ "Last-Modified": made });
+    const status = async (headers: Readonly<Record<string, string>>) => (await ask(path, headers, laterMs)).status;
+    const other = { "if-none-match": '"other"' };
+    expect(await status({ "if-modified-since": made })).toBe(304);
+    expect(await status({ "if-modified-since": "Thu, 01 Jan 2026 00:00:04 GMT" })).toBe(200);
+    expect(await status({ "if-modified-since": "some day" })).toBe(200);
+    expect(await status({ "if-modified-since": made, ...other })).toBe(200);
+    expect(await status({ "if-unmodified-since": made })).toBe(200);
+    expect(await status({ "if-unmodified-since": "Thu, 01 Jan 2026 00:00:04 GMT" })).toBe(412);
+    expect(await status({ "if-match": `"other", ${first.headers?.Etag}` })).toBe(200);
+    expect(await status({ "if-match": `W/${first.headers?.Etag}` })).toBe(412);
+    expect(await status({ "if-match": "*" })).toBe(200);
+  });
+
+  it("have an index of now", async () => {
+    expect((await ask("/openapi/v3", {}, madeMs)).headers).toMatchObject({ "Last-Modified": made });
+    expect((await ask("/openapi/v3", { "if-modified-since": made }, laterMs)).status).toBe(200);
+    expect((await ask("/openapi/v3", { "if-modified-since": made }, madeMs)).status).toBe(304);
+    expect((await ask("/openapi/v3", { "if-match": '"x"' }, madeMs)).status).toBe(412);
+  });
+});
+
 describe("/openapi/v2 with custom resources", () => {
   const typeOf = (name: string): ResourceType => ({
     group: "example.com",

@@ -16,6 +16,7 @@ import { loadDescriptions } from "./descriptions.ts";
 import { type DocumentContext, documentV2, documentV3 } from "./documents.ts";
 import { indexPaths, openIdPaths, versionPath } from "./index-paths.ts";
 import { type OperationPath, pathsOf } from "./operations.ts";
+import { preconditionStatus } from "./preconditions.ts";
 import type { SchemaContext } from "./schemas.ts";
 
 /** The v2 document in protobuf, as it is named in answers, and as clients ask for it. */
@@ -38,6 +39,8 @@ export interface Document {
   /** Made when first asked for. */
   zipped(): Promise<Uint8Array>;
   readonly etag: string;
+  /** When it was made: when it was first asked for. */
+  readonly modifiedMs: number;
 }
 
 /** What a document is made of, and how. */
@@ -73,25 +76,27 @@ export function createOpenApi(
   const generation = (): Generation => (current = generationOf(resources(), publishedOf, current));
   const documents = new Documents();
   const documentsV2 = createDocumentsV2();
-  const document = (key: string, { hash, make }: Source): Promise<Document> => {
+  const document = (key: string, { hash, make }: Source, nowMs: number): Promise<Document> => {
     const { groups, parts } = generation();
-    return documents.get(
-      key,
-      hash,
-      (candidate) => parts.has(candidate.replace(" protobuf", "")),
-      async () => make({ groups, descriptions: await loadDescriptions(), publishedOf, cbor }),
-    );
+    return documents.get(key, hash, (candidate) => parts.has(candidate.replace(" protobuf", "")), {
+      make: async () => make({ groups, descriptions: await loadDescriptions(), publishedOf, cbor }),
+      nowMs,
+    });
   };
 
-  const index: Handler = async () => {
+  const index: Handler = async ({ request, receivedAtMs }) => {
     const parts = [...generation().parts].sort(([a], [b]) => (a < b ? -1 : 1));
     const paths = Object.fromEntries(parts.map(([key, { hash }]) => [key, { serverRelativeURL: `/openapi/v3/${key}?hash=${hash}` }]));
+    // It has no tag, and times have seconds only: as upstream's, it is always of now, so that no client misses a change.
+    const headers = { "Last-Modified": new Date(receivedAtMs).toUTCString() };
+    const status = preconditionStatus(request.headers, { modifiedMs: receivedAtMs });
+    if (status !== undefined) return { ...empty(status), headers };
     // Upstream's index names no type, and is taken for text.
-    return { kind: "bytes", status: 200, contentType: "text/plain; charset=utf-8", bytes: Buffer.from(JSON.stringify({ paths })) };
+    return { kind: "bytes", status: 200, contentType: "text/plain; charset=utf-8", bytes: Buffer.from(JSON.stringify({ paths })), headers };
   };
   const part =
     (key: string): Handler =>
-    async ({ request }) => {
+    async ({ request, receivedAtMs }) => {
       const source = generation().parts.get(key);
       if (!source) return empty(404);
       const wanted = mostWanted(request, {}, "application/json", protobufV3, askedProtobufV3);
@@ -101,21 +106,22 @@ export function createOpenApi(
       if (asked !== null && asked !== source.hash)
         return { ...empty(301), headers: { Location: `/openapi/v3/${key}?hash=${source.hash}` } };
       const isJson = wanted === "application/json";
-      const found = await document(isJson ? key : `${key} protobuf`, isJson ? source : { hash: source.hash, make: inProtobuf(source) });
+      const made = isJson ? source : { hash: source.hash, make: inProtobuf(source) };
+      const found = await document(isJson ? key : `${key} protobuf`, made, receivedAtMs);
       const forever = { "Cache-Control": "public, immutable", Expires: new Date(Date.UTC(2099, 0, 1)).toUTCString() };
       return answer(found, request.headers, asked === null ? {} : forever, isJson ? undefined : protobufV3);
     };
-  const v2: Handler = async ({ request }) => {
+  const v2: Handler = async ({ request, receivedAtMs }) => {
     const asked = mostWanted(request, {}, "application/json", protobufV2, askedProtobufV2);
     if (!asked) return notAccepted;
     const { hash, custom } = generation();
     const builtIn = (context: DocumentContext): object => documentV2(context, [...indexPaths(context.groups), ...openIdPaths, versionPath]);
     if (asked === "application/json") {
       const make: Source["make"] = (context) => documentsV2.json(builtIn(context), custom, context);
-      return answer(await document("v2", { hash, make }), request.headers, {});
+      return answer(await document("v2", { hash, make }, receivedAtMs), request.headers, {});
     }
     const make: Source["make"] = (context) => documentsV2.protobuf(builtIn(context), custom, context);
-    return answer(await document("v2.pb", { hash, make }), request.headers, {}, protobufV2);
+    return answer(await document("v2.pb", { hash, make }, receivedAtMs), request.headers, {}, protobufV2);
   };
 
   return {
@@ -141,11 +147,11 @@ class Documents {
   readonly #made = new Map<string, { readonly hash: string; readonly document: Promise<Document> }>();
 
   /** `isServed` tells which documents there still are. */
-  get(key: string, hash: string, isServed: (key: string) => boolean, make: () => Promise<Uint8Array>): Promise<Document> {
+  get(key: string, hash: string, isServed: (key: string) => boolean, making: Making): Promise<Document> {
     const known = this.#made.get(key);
     if (known?.hash === hash) return known.document;
     for (const other of this.#made.keys()) if (!other.startsWith("v2") && !isServed(other)) this.#made.delete(other);
-    const document = build(make);
+    const document = build(making);
     this.#made.set(key, { hash, document });
     document.catch(() => {
       if (this.#made.get(key)?.document === document) this.#made.delete(key);
@@ -204,12 +210,17 @@ function hashOf(key: string, facts: unknown): string {
     .toUpperCase();
 }
 
-export async function build(make: () => Promise<Uint8Array>): Promise<Document> {
+interface Making {
+  make(): Promise<Uint8Array>;
+  readonly nowMs: number;
+}
+
+export async function build({ make, nowMs }: Making): Promise<Document> {
   const bytes = await make();
   const etag = `"${await digest(bytes)}"`;
   let zipped: Promise<Uint8Array> | undefined;
   const level = bytes.length > largeBytes ? constants.Z_BEST_SPEED : constants.Z_DEFAULT_COMPRESSION;
-  return { bytes, zipped: () => (zipped ??= compress(bytes, { level })), etag };
+  return { bytes, zipped: () => (zipped ??= compress(bytes, { level })), etag, modifiedMs: nowMs };
 }
 
 /** Documents that are compressed in haste: with thousands of custom resources, doing it well takes longer than sending more. */
@@ -226,11 +237,6 @@ async function digest(bytes: Uint8Array): Promise<string> {
   return hash.digest("hex").toUpperCase();
 }
 
-/** Whether an If-None-Match header names a tag. */
-function namesTag(header: string | undefined, etag: string): boolean {
-  return (header ?? "").split(",").some((tag) => tag.trim() === "*" || tag.trim().replace(/^W\//, "") === etag);
-}
-
 export async function answer(
   document: Document,
   headers: Readonly<Record<string, string | undefined>>,
@@ -238,14 +244,17 @@ export async function answer(
   contentType = "application/json",
 ): Promise<ApiResponse> {
   const common = { Etag: document.etag, "Cache-Control": "no-cache, private", ...more };
-  if (namesTag(headers["if-none-match"], document.etag)) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
+  const lastModified = { "Last-Modified": new Date(document.modifiedMs).toUTCString() };
+  const status = preconditionStatus(headers, document);
+  if (status === 304) return { ...empty(304), headers: { ...common, Vary: "Accept" } };
+  if (status === 412) return { ...empty(412), contentType, headers: { ...common, ...lastModified, Vary: "Accept" } };
   const zip = allowsGzip(headers["accept-encoding"]);
   return {
     kind: "bytes",
     status: 200,
     contentType,
     bytes: zip ? await document.zipped() : document.bytes,
-    headers: { ...common, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: "Accept-Encoding, Accept" },
+    headers: { ...common, ...lastModified, ...(zip ? { "Content-Encoding": "gzip" } : {}), Vary: "Accept-Encoding, Accept" },
   };
 }
 

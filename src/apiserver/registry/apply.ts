@@ -1,23 +1,21 @@
 // Server-side apply as the registry does it: the configuration is read as YAML, merged into the current object (or an
-// empty one, to be created) with its ownership, and what has come out is decoded like a body. An applied Scale is applied
-// to the scaled object's spec.replicas, where its ownership is kept.
+// empty one, to be created) with its ownership, and what has come out is decoded like a body. A Scale is applied to the Scale
+// of the current object, and what owns its fields.
 import { decodeConverted } from "../../api/encode/conversion-problem.ts";
 import { DecodeError } from "../../api/encode/decode.ts";
 import { type ParsedText, withPlainNumbers } from "../../api/encode/json-text.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
 import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
-import { type JsonObject, shapeOf } from "../../api/patch/managed-fields/shape.ts";
-import { validateApplied } from "../../api/patch/managed-fields/validate-applied.ts";
-import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
+import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
-import { withValueAt } from "./custom-scale.ts";
-import { emptyObject, fieldContext, withScaleOwners } from "./field-management.ts";
+import { emptyObject, fieldContext } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { PatchBody, PatchTarget } from "./patch.ts";
+import type { ResourceDefinition } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
-import { type Scale, scaleKind } from "./scale.ts";
+import { scaleContext, scaleKind } from "./scale.ts";
 import type { Change } from "./update.ts";
 import { fieldWriter, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
 
@@ -26,7 +24,7 @@ export interface ApplyTarget extends PatchTarget {
   readonly force: boolean;
 }
 
-/** Reads the configuration once; the result is applied to the current version as often as needed. */
+/** Reads the configuration once; the result is applied to the current version (of a Scale, where one is applied) as often as needed. */
 export async function compileApply(
   env: WriteEnvironment,
   store: ResourceStore,
@@ -35,18 +33,16 @@ export async function compileApply(
 ): Promise<(current: KubernetesObject | undefined) => Change> {
   const { type } = store;
   const { request, force } = target;
-  const { configuration, duplicates } = await readConfiguration(body);
-  const applied = target.kind === scaleKind ? fromScale(store, configuration as Scale) : configuration;
-  const kind = { group: type.group, version: type.version, kind: type.kind };
+  const { configuration: applied, duplicates } = await readConfiguration(body);
+  const { group, version, kind, schema } = target.kind;
+  const scales = target.kind === scaleKind;
+  const writer = scales ? undefined : fieldWriter(env, store, request);
   return (current) => {
-    const empty = emptyObject(type);
-    const writer = fieldWriter(env, store, request);
-    // Upstream compares the owners of a Scale as owners of one, whatever they wrote.
-    const ownedAs = target.kind === scaleKind ? "autoscaling/v1" : undefined;
-    const context = { ...fieldContext(store.definition, writer), kind, empty, force, ownedAs };
-    const applying = applyPatch(current ?? empty, applied, context);
-    const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
-    const object = decodeMerged(store, merged, applied);
+    const empty = emptyObject(scales ? scaleKind : type);
+    const fields = writer ? fieldContext(store.definition, writer) : scaleContext(env, request);
+    const merged = applyPatch(current ?? empty, applied, { ...fields, kind: { group, version, kind }, empty, force });
+    const subject = { group, version, kind, schema, definition: scales ? undefined : store.definition };
+    const object = decodeMerged(subject, merged, applied);
     checkDuplicates(duplicates, target);
     if (!current && applied.metadata.uid) throw conflict(type, target.name, notThere(applied.metadata.uid));
     if (applied.metadata.name === "" || !object.metadata.name)
@@ -108,45 +104,35 @@ async function parseConfiguration(text: string): Promise<ParsedText> {
   }
 }
 
+interface MergedKind extends GroupVersionKind {
+  readonly schema?: string | undefined;
+  /** Absent for a Scale. */
+  readonly definition: Pick<ResourceDefinition, "custom" | "unreadable"> | undefined;
+}
+
 /** Decodes what an apply has come to. `subject` is the configuration, by which upstream names what it could not convert. */
-function decodeMerged({ type, definition }: ResourceStore, merged: KubernetesObject, subject: KubernetesObject): KubernetesObject {
-  const { custom } = definition;
-  if (type.schema === undefined && !custom) return merged;
+function decodeMerged(kind: MergedKind, merged: KubernetesObject, subject: KubernetesObject): KubernetesObject {
+  const { schema, definition } = kind;
+  const custom = definition?.custom;
+  if (schema === undefined && !custom) return merged;
   try {
-    const object = custom ? custom.decodeApplied(merged) : decodeConverted(builtInSchemas.get(type.schema ?? ""), merged).object;
+    const object = custom ? custom.decodeApplied(merged) : decodeConverted(builtInSchemas.get(schema ?? ""), merged).object;
     const decoded = object as unknown as KubernetesObject;
-    const unreadable = definition.unreadable?.(decoded);
+    const unreadable = definition?.unreadable?.(decoded);
     if (unreadable !== undefined)
-      throw new StatusError({ code: 500, message: `failed to convert to unversioned (${nameOf(type, subject)}): ${unreadable}` });
+      throw new StatusError({ code: 500, message: `failed to convert to unversioned (${nameOf(kind, subject)}): ${unreadable}` });
     return decoded;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     if (custom) throw badRequest(error.message);
-    const why = `unable to convert unstructured object to ${kindText(type)}: ${error.message}`;
-    throw new StatusError({ code: 500, message: `failed to convert new object (${nameOf(type, subject)}) to proper version: ${why}` });
+    const why = `unable to convert unstructured object to ${kindText(kind)}: ${error.message}`;
+    throw new StatusError({ code: 500, message: `failed to convert new object (${nameOf(kind, subject)}) to proper version: ${why}` });
   }
 }
 
-const kindText = (type: ResourceType): string => `${type.group === "" ? "/" : ""}${apiVersionOf(type)}, Kind=${type.kind}`;
+const kindText = (kind: GroupVersionKind): string => `${kind.group === "" ? "/" : ""}${apiVersionOf(kind)}, Kind=${kind.kind}`;
 
-function nameOf(type: ResourceType, { metadata }: KubernetesObject): string {
+function nameOf(kind: GroupVersionKind, { metadata }: KubernetesObject): string {
   const { namespace = "", name = "" } = metadata ?? {};
-  return `${namespace}/${name}; ${kindText(type)}`;
-}
-
-/** What applying a Scale means for the object itself. */
-function fromScale({ type, definition }: ResourceStore, sent: Scale): KubernetesObject {
-  const { apiVersion, kind, metadata, spec } = sent;
-  if (apiVersion !== "autoscaling/v1" || kind !== "Scale") {
-    const [group = "", version = ""] = apiVersion?.includes("/") ? apiVersion.split("/") : ["", apiVersion ?? ""];
-    throw badRequest(`invalid object type: ${group}/${version}, Kind=${kind ?? ""}`);
-  }
-  const { name, namespace, uid, resourceVersion } = metadata;
-  const shape = shapeOf(builtInSchemas.get(scaleKind.schema ?? ""));
-  validateApplied(sent as unknown as JsonObject, shape, `${namespace ?? ""}/${name ?? ""}; autoscaling/v1, Kind=Scale`);
-  // Of the metadata of a Scale, only what says which object is meant is the object's.
-  const known = Object.entries({ name, namespace, uid, resourceVersion }).filter(([, value]) => value !== undefined);
-  const object = { apiVersion: apiVersionOf(type), kind: type.kind, metadata: Object.fromEntries(known) as unknown as ObjectMeta };
-  const path = definition.custom?.scale?.specReplicas ?? ["spec", "replicas"];
-  return typeof spec?.replicas === "number" ? withValueAt(object, path, spec.replicas) : object;
+  return `${namespace}/${name}; ${kindText(kind)}`;
 }

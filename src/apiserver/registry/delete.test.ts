@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { namespaces, pods } from "../../api/resources.generated.ts";
 import type { Pod } from "../../api/types/core-v1.ts";
+import type { AdmissionRequest } from "../admission/admission.ts";
 import { builtInDefinitions } from "./definitions.ts";
 import { plainResource } from "./plain-resource.ts";
 import { createFixture, type Fixture } from "./request-fixture.ts";
@@ -142,6 +143,22 @@ describe("namespaces", () => {
     });
     expect(finalized.status).toBe(200);
     expect((await server.send("GET", "/api/v1/namespaces/n")).status).toBe(404);
+  });
+});
+
+describe("the options of a namespace's deletion", () => {
+  it("name its uid to who validates it", async () => {
+    const seen: unknown[] = [];
+    const record = ({ options }: AdmissionRequest): undefined => void seen.push(options["preconditions"]);
+    const watched = createFixture({
+      definitions: builtInDefinitions([finalizedNamespaces]),
+      admission: [{ name: "Recorder", handles: ({ operation }) => operation === "DELETE", admit: record, validate: record }],
+    });
+    const { uid } = (await watched.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } })).body.metadata;
+    await watched.send("DELETE", "/api/v1/namespaces/n", { body: { preconditions: { resourceVersion: "0" } } });
+    await watched.send("DELETE", "/api/v1/namespaces/n");
+    expect(seen).toEqual([undefined, { uid }]);
+    await watched.stop();
   });
 });
 

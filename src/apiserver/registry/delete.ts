@@ -45,9 +45,10 @@ export async function deleteObject(
     const step = decideDeletion(env, store, request, options, object);
     if (step.kind === "pending") return { version: current, removed: false };
     if (admission !== false) {
-      const subject = admissionRequest(request, { operation: "DELETE", type, name: admission, oldObject: object });
-      await env.admission.mutate(subject);
-      await env.admission.validate(subject);
+      const subject = { operation: "DELETE", type, name: admission, oldObject: object } as const;
+      const asked = admissionRequest(request, subject);
+      await env.admission.mutate(asked);
+      await env.admission.validate(store.definition.deletion ? admissionRequest(meaning(request, object), subject) : asked);
     }
     const outcome = await attemptDelete(env, store, request, step, current);
     if (outcome.result) return outcome.result;
@@ -55,6 +56,12 @@ export async function deleteObject(
     current = outcome.current;
   }
   throw internalError(new Error(`${type.resource} "${request.name}" kept changing while it was being deleted`));
+}
+
+/** Where the object itself says how it ends, its uid is in the options once it has been looked at. */
+function meaning(request: WriteRequest, { metadata: { uid } }: KubernetesObject): WriteRequest {
+  const { preconditions } = request.options as DeleteOptions;
+  return { ...request, options: { ...request.options, preconditions: { uid, ...preconditions } } };
 }
 
 type Outcome =

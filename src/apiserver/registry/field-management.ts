@@ -5,7 +5,6 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { jsonEqual } from "../../api/patch/json-patch.ts";
 import { type FieldSet, setOf } from "../../api/patch/managed-fields/field-set.ts";
 import type { OtherVersions } from "../../api/patch/managed-fields/other-versions.ts";
-import { areReplicasOwned, scaleEntries, withoutReplicas } from "../../api/patch/managed-fields/scale-owners.ts";
 import { deduced, type Shape, shapeOf } from "../../api/patch/managed-fields/shape.ts";
 import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
 import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
@@ -44,38 +43,8 @@ export function recordUpdate(
   object: KubernetesObject,
   writer: FieldWriter,
 ): KubernetesObject {
-  const updated = updateManagedFields(old ?? emptyObject(definition.type), object, fieldContext(definition, writer));
-  return writer.subresource === "scale" && old ? withScaleOwners(definition, afterScaleUpdate(definition, old, updated)) : updated;
+  return updateManagedFields(old ?? emptyObject(definition.type), object, fieldContext(definition, writer));
 }
-
-/**
- * A Scale has no replicas where they are 0: who sets them to that owns nothing, and takes them from everybody. Where nobody owns
- * them, who writes the Scale does not come to own them either: nothing of it is tracked.
- */
-function afterScaleUpdate({ custom }: OwnershipRules, old: KubernetesObject, updated: KubernetesObject): KubernetesObject {
-  const path = custom?.scale?.specReplicas ?? replicasPath;
-  const replicas = custom?.scale ? setOf(custom.scale.specReplicas) : builtInReplicas;
-  const owners = (managedFields: ObjectMeta["managedFields"]): KubernetesObject =>
-    managedFields === updated.metadata.managedFields
-      ? updated
-      : withMetadata(updated, { ...updated.metadata, managedFields } as ObjectMeta);
-  if (!areReplicasOwned(old.metadata.managedFields, replicas)) return owners(old.metadata.managedFields);
-  const isZero = (object: KubernetesObject): boolean => !valueAt(object, path);
-  return isZero(updated) && !isZero(old) ? owners(withoutReplicas(updated.metadata.managedFields, replicas)) : updated;
-}
-
-const valueAt = (object: unknown, path: readonly string[]): unknown =>
-  path.reduce<unknown>((value, field) => (value as Readonly<Record<string, unknown>> | undefined)?.[field], object);
-
-/** The object with its owners as a write of its Scale leaves them. */
-export function withScaleOwners({ custom }: OwnershipRules, object: KubernetesObject): KubernetesObject {
-  const { managedFields } = object.metadata;
-  const entries = scaleEntries(managedFields, custom?.scale ? setOf(custom.scale.specReplicas) : builtInReplicas);
-  return entries && entries !== managedFields ? withMetadata(object, { ...object.metadata, managedFields: entries }) : object;
-}
-
-const replicasPath = ["spec", "replicas"];
-const builtInReplicas = setOf(replicasPath);
 
 export function fieldContext(definition: OwnershipRules, { manager, subresource, nowMs, otherVersions }: FieldWriter): WriteContext {
   const resetFields = resetBy(definition, subresource);
@@ -124,10 +93,13 @@ function resetSet(definition: OwnershipRules, subresource: string, fields: reado
   return set;
 }
 
-const emptyObjects = new WeakMap<ResourceType, KubernetesObject>();
+/** What says how an object of a kind is decoded. */
+type SchemaKind = Pick<ResourceType, "group" | "version" | "kind"> & { readonly schema?: string | undefined };
 
-/** The decoded empty object of a type. */
-export function emptyObject(type: ResourceType): KubernetesObject {
+const emptyObjects = new WeakMap<SchemaKind, KubernetesObject>();
+
+/** The decoded empty object of a kind. */
+export function emptyObject(type: SchemaKind): KubernetesObject {
   let empty = emptyObjects.get(type);
   if (!empty) {
     const bare = { kind: type.kind, apiVersion: apiVersionOf(type), metadata: {} as ObjectMeta };

@@ -157,4 +157,57 @@ describe("an applied Scale", () => {
     expect(body["spec"]).toMatchObject({ replicas: 4 });
     expect(body.metadata.labels).toBeUndefined();
   });
+
+  const unforced = (replicas: number, metadata: object = {}) =>
+    server.send("PATCH", `${apps}/deployments/d/scale?fieldManager=n`, {
+      body: JSON.stringify({ apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "d", ...metadata }, spec: { replicas } }),
+      contentType: "application/apply-patch+yaml",
+    });
+  const theOldWay = 'conflict with "before-first-apply" with subresource "scale" using autoscaling/v1: .spec.replicas';
+
+  it("conflicts with replicas that nobody owns", async () => {
+    await create(`${apps}/deployments`, { kind: "Deployment", metadata: { name: "d" }, spec: { replicas: 3, selector, template } });
+    await server.send("PATCH", `${apps}/deployments/d`, {
+      body: { metadata: { managedFields: [{}] } },
+      contentType: "application/merge-patch+json",
+    });
+    expect((await unforced(2)).body.message).toBe(`Apply failed with 1 conflict: ${theOldWay}`);
+    expect((await unforced(3)).status).toBe(200);
+    const owners = (await server.send("GET", `${apps}/deployments/d`)).body["metadata"].managedFields;
+    expect(owners?.map(({ manager, operation, subresource, time }) => [manager, operation, subresource, time])).toEqual([
+      ["n", "Apply", "scale", undefined],
+      ["before-first-apply", "Update", "scale", undefined],
+    ]);
+  });
+
+  it("of no replicas says something that a Scale without any has not, so that it conflicts with who owns them", async () => {
+    await create(`${apps}/deployments?fieldManager=c`, {
+      kind: "Deployment",
+      metadata: { name: "d" },
+      spec: { replicas: 0, selector, template },
+    });
+    expect((await unforced(0)).body.message).toBe('Apply failed with 1 conflict: conflict with "c" using autoscaling/v1: .spec.replicas');
+    expect((await apply("d", { spec: { replicas: 0 } })).status).toBe(200);
+    expect((await unforced(0)).body.message).toBe(
+      'Apply failed with 1 conflict: conflict with "m" with subresource "scale": .spec.replicas',
+    );
+  });
+
+  it("of another object with the same name is a conflict, however it is written", async () => {
+    await create(`${apps}/deployments`, { kind: "Deployment", metadata: { name: "d" }, spec: { replicas: 3, selector, template } });
+    const refused =
+      /^Operation cannot be fulfilled on deployments\/scale.apps "d": Precondition failed: UID in precondition: x, UID in object/;
+    for (const reply of [
+      await unforced(3, { uid: "x" }),
+      await server.send("PATCH", `${apps}/deployments/d/scale`, {
+        body: { metadata: { uid: "x" } },
+        contentType: "application/merge-patch+json",
+      }),
+    ]) {
+      expect(reply.status).toBe(409);
+      expect(reply.body.message).toMatch(refused);
+    }
+    const put = await server.send("PUT", `${apps}/deployments/d/scale`, { body: { metadata: { name: "d", uid: "x" }, spec: {} } });
+    expect([put.status, put.body.message]).toEqual([409, expect.stringContaining("UID in precondition: x")]);
+  });
 });

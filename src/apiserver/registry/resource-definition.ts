@@ -62,6 +62,8 @@ export interface CustomRules {
   /** The same of another version, served or not; undefined where the definition has no such version. */
   shapeIn(apiVersion: string): Shape | undefined;
   readonly scale?: ScalePaths;
+  /** The same of another version; null where that has no scale, undefined where the definition has no such version. */
+  scaleIn(apiVersion: string): ScalePaths | null | undefined;
   /** Why nothing can be created now. */
   createRefusal(): string | undefined;
   readonly published: PublishedSchema;

@@ -1,16 +1,25 @@
 // The scale subresource: an autoscaling/v1 Scale as a window on an object's spec.replicas, status.replicas and selector.
-// Writing it is an update of the object, under the manager's name and the subresource "scale".
+// Writing it is an update of the object, under the manager's name and the subresource "scale"; who owns the replicas is looked
+// at as in an object of its own.
 import { invalidValue } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { type Labels, labelMatcher, labelsMatcher } from "../../api/meta/selectors.ts";
-import { badRequest, invalid } from "../../api/meta/status-error.ts";
+import { badRequest, conflict, invalid } from "../../api/meta/status-error.ts";
+import { setOf } from "../../api/patch/managed-fields/field-set.ts";
+import { ownersOfScaled, type ReplicasIn, scaleOwners } from "../../api/patch/managed-fields/scale-owners.ts";
+import { shapeOf } from "../../api/patch/managed-fields/shape.ts";
+import { updateManagedFields, type WriteContext } from "../../api/patch/managed-fields/update.ts";
+import { apiVersionOf } from "../../api/resource-type.ts";
+import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { LabelSelector, ObjectMeta } from "../../api/types/meta-v1.ts";
+import { validateObjectMeta } from "../../api/validation/object-meta.ts";
+import { formatTime } from "../../base/clock.ts";
 import type { ExpectedKind } from "./body.ts";
 import { countAt, customScaleOf, withValueAt } from "./custom-scale.ts";
-import { checkName } from "./object-meta.ts";
+import { checkName, withMetadata } from "./object-meta.ts";
 import type { ScalePaths } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
-import { type Change, type UpdateResult, updateObject } from "./update.ts";
+import { type Change, type UpdateRequest, type UpdateResult, updateObject } from "./update.ts";
 import { admissionRequest, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";
 
 export const scaleKind: ExpectedKind = { group: "autoscaling", version: "v1", kind: "Scale", schema: "autoscaling-v1.Scale" };
@@ -48,87 +57,92 @@ function selectorText(selector: LabelSelector | Labels | undefined): string {
   return String(isMap ? labelsMatcher(selector as Labels) : labelMatcher(selector as LabelSelector));
 }
 
-/** Stores what `change` makes of the object's Scale. */
+/** Stores what `change` makes of the object's Scale, which comes with who owns its fields. */
 export async function updateScale(
   env: WriteEnvironment,
   store: ResourceStore,
-  request: WriteRequest,
-  change: (scale: Scale) => KubernetesObject,
-): Promise<UpdateResult> {
-  return updateScaled(env, store, request, (object, oldScale, { paths }) => {
-    const isUnset = paths !== undefined && countAt(object, paths.specReplicas).value === undefined;
-    const wanted = change(isUnset ? { ...oldScale, spec: { replicas: unsetReplicas } } : oldScale);
-    checkName(wanted, request.name);
-    return { wanted, changeTo: (scale) => ({ object: withScale(object, scale, paths) }) };
-  });
-}
-
-/** Stores an applied Scale: `apply` makes the scaled object of the current one, with its ownership. */
-export async function applyScale(
-  env: WriteEnvironment,
-  store: ResourceStore,
-  request: WriteRequest,
-  apply: (object: KubernetesObject | undefined) => Change,
-): Promise<UpdateResult> {
-  return updateScaled(env, store, request, (object, _oldScale, { shown, paths }) => {
-    const applied = apply(object);
-    const wanted = shown(applied.object);
-    return {
-      wanted,
-      changeTo: (scale) => (scale === wanted ? applied : { ...applied, object: withScale(applied.object as Scalable, scale, paths) }),
-    };
-  });
-}
-
-interface ScaleForm {
-  readonly shown: (object: KubernetesObject) => Scale;
-  readonly paths: ScalePaths | undefined;
-}
-
-interface WantedScale {
-  readonly wanted: KubernetesObject;
-  /** The change of the scaled object, from the Scale as admission leaves it. */
-  readonly changeTo: (scale: Scale) => Change;
-}
-
-async function updateScaled(
-  env: WriteEnvironment,
-  store: ResourceStore,
-  request: WriteRequest,
-  want: (object: Scalable, oldScale: Scale, form: ScaleForm) => WantedScale,
+  request: WriteRequest & Pick<UpdateRequest, "uid">,
+  change: (scale: Scale) => Change,
 ): Promise<UpdateResult> {
   const kind = { group: scaleKind.group, version: scaleKind.version, kind: scaleKind.kind };
   const paths = store.definition.custom?.scale;
   const shown = paths ? (object: KubernetesObject) => customScaleOf(object, paths, true) : scaleOf;
+  const replicasIn = replicasOf(store);
   return updateObject(env, store, {
     ...request,
     strategy: store.definition.update,
     admissionView: { kind, of: shown },
     change: async (current) => {
       const object = current as Scalable; // an absent object has been refused: scale creates nothing
-      const oldScale = shown(object);
-      const { wanted, changeTo } = want(object, oldScale, { shown, paths });
-      const subject = { operation: "UPDATE", type: store.type, name: request.name, object: wanted, oldObject: oldScale, kind } as const;
-      return changeTo(((await env.admission.mutate(admissionRequest(request, subject))) ?? wanted) as Scale);
+      const oldScale = withOwners(shown(object), scaleOwners(object.metadata.managedFields, replicasIn));
+      const isUnset = paths !== undefined && countAt(object, paths.specReplicas).value === undefined;
+      const live = isUnset ? { ...oldScale, spec: { replicas: unsetReplicas } } : oldScale;
+      const { object: changed, fieldsManaged } = change(live);
+      checkName(changed, request.name);
+      const wanted = (fieldsManaged ? changed : updateManagedFields(live, changed, scaleContext(env, request))) as Scale;
+      const subject = { operation: "UPDATE", type: store.type, name: request.name, object: wanted, oldObject: live, kind } as const;
+      const scale = ((await env.admission.mutate(admissionRequest(request, subject))) ?? wanted) as Scale;
+      const scaled = { entries: object.metadata.managedFields, apiVersion: apiVersionOf(store.type), replicasIn };
+      const owners = ownersOfScaled(wanted.metadata.managedFields, scaled);
+      return {
+        object: withOwners(paths ? withCustomScale(object, scale, paths) : withScale(store, object, scale), owners),
+        fieldsManaged: true,
+      };
     },
   });
+}
+
+/** How the fields of a Scale are owned by who writes it. */
+export function scaleContext(env: WriteEnvironment, { manager, subresource }: WriteRequest): WriteContext {
+  return { shape: shapeOf(builtInSchemas.get(scaleKind.schema ?? "")), manager, subresource, now: formatTime(env.clock.now()) };
+}
+
+const builtInReplicas = setOf(["spec", "replicas"]);
+
+function replicasOf({ type, definition }: ResourceStore): ReplicasIn {
+  const { custom } = definition;
+  if (!custom) return (apiVersion) => (groupOf(apiVersion) === type.group ? builtInReplicas : undefined);
+  return (apiVersion) => {
+    const paths = custom.scaleIn(apiVersion);
+    return paths ? setOf(paths.specReplicas) : paths;
+  };
+}
+
+const groupOf = (apiVersion: string): string => (apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "");
+
+function withOwners<T extends KubernetesObject>(object: T, managedFields: ObjectMeta["managedFields"]): T {
+  if (managedFields) return withMetadata(object, { ...object.metadata, managedFields });
+  if (!object.metadata.managedFields) return object;
+  const { managedFields: _, ...metadata } = object.metadata;
+  return withMetadata(object, metadata as ObjectMeta);
 }
 
 /** Stands in the Scale of a custom object that does not say how many it wants, so that a patch which does not either is noticed. */
 const unsetReplicas = -(2 ** 31);
 
-function withScale(object: Scalable, scale: Scale, paths: ScalePaths | undefined): KubernetesObject {
+/** The object with what its Scale says; custom objects are checked by the paths of their scale instead. */
+function withScale({ type }: ResourceStore, object: Scalable, scale: Scale): Scalable {
+  const { name, uid } = object.metadata;
   const replicas = scale.spec?.replicas ?? 0;
-  if (paths && replicas === unsetReplicas) throw badRequest(`the spec replicas field ".${paths.specReplicas.join(".")}" cannot be empty`);
-  // Custom objects are checked by the paths of their scale.
-  if (replicas < 0 && !paths)
-    throw invalid(scaleKind, object.metadata.name, [invalidValue("spec.replicas", replicas, "must be greater than or equal to 0")]);
-  const { resourceVersion: sent = "", uid = "" } = scale.metadata;
-  const metadata: ObjectMeta = {
-    ...object.metadata,
-    ...(sent === "" ? {} : { resourceVersion: sent }),
-    ...(uid === "" ? {} : { uid }),
-  };
-  if (paths) return withValueAt({ ...object, metadata }, paths.specReplicas, replicas);
-  return { ...object, metadata, spec: { ...object.spec, replicas } } as Scalable;
+  const errors = validateObjectMeta(scale, { namespaced: true });
+  if (replicas < 0) errors.push(invalidValue("spec.replicas", replicas, "must be greater than or equal to 0"));
+  if (errors.length > 0) throw invalid(scaleKind, name, errors);
+  const { uid: wantedUid = "" } = scale.metadata;
+  if (wantedUid !== "" && wantedUid !== uid)
+    throw conflict(
+      { group: type.group, resource: `${type.resource}/scale` },
+      name,
+      `Precondition failed: UID in precondition: ${wantedUid}, UID in object meta: ${uid}`,
+    );
+  return { ...object, metadata: withRevisionOf(scale, object.metadata), spec: { ...object.spec, replicas } };
+}
+
+function withCustomScale(object: KubernetesObject, scale: Scale, { specReplicas }: ScalePaths): KubernetesObject {
+  const replicas = scale.spec?.replicas ?? 0;
+  if (replicas === unsetReplicas) throw badRequest(`the spec replicas field ".${specReplicas.join(".")}" cannot be empty`);
+  return withValueAt({ ...object, metadata: withRevisionOf(scale, object.metadata) }, specReplicas, replicas);
+}
+
+function withRevisionOf({ metadata: { resourceVersion: sent = "" } }: Scale, metadata: ObjectMeta): ObjectMeta {
+  return sent === "" ? metadata : { ...metadata, resourceVersion: sent };
 }

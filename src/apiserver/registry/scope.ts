@@ -9,6 +9,7 @@ import {
   SelectorError,
 } from "../../api/meta/selectors.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
+import { goQuoted } from "../../base/go-quoted.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import type { CacheScope, FieldTerm } from "../watch-cache/watcher.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -60,7 +61,7 @@ function parsed<T>(parse: () => T): T {
 function unsupportedField(store: ResourceStore, field: string): Error {
   const { selectableFields, fieldRefusal } = store.definition;
   if (selectableFields) return badRequest(fieldRefusal?.(field, store.definition.type) ?? `field label not supported: ${field}`);
-  return badRequest(`"${field}" is not a known field selector: only "metadata.name", "metadata.namespace"`);
+  return badRequest(`${goQuoted(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`);
 }
 
 function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatcher): ((version: ObjectVersion) => boolean) | undefined {

@@ -181,6 +181,28 @@ describe("node ports", () => {
     expect([changed.status, changed.body.message]).toEqual([500, `duplicate nodePort: {TCP ${tcp?.nodePort}}`]);
   });
 
+  it("stay with the name of a port that is changed without them", async () => {
+    const [before] = specOf(await create("a", { type: "NodePort", ports: [{ name: "web", port: 80, protocol: "TCP" }] })).ports;
+    const changed = async (...ports: object[]) =>
+      specOf(await server.send("PATCH", `${path}/a`, { body: { spec: { ports } }, contentType: "application/merge-patch+json" })).ports;
+    const moved = await changed({ name: "web", port: 81, protocol: "UDP" }, { name: "b", port: 80, protocol: "TCP" });
+    expect(moved[0]?.nodePort).toBe(before?.nodePort);
+    expect(moved[1]?.nodePort).not.toBe(before?.nodePort);
+    expect((await changed({ name: "other", port: 81, protocol: "UDP" }))[0]?.nodePort).not.toBe(before?.nodePort);
+  });
+
+  it("of ports are not that of the health check", async () => {
+    const checked = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 30100 };
+    await create("a", checked);
+    const taken = await server.send("PATCH", `${path}/a`, {
+      body: { spec: { ports: [{ port: 80, protocol: "TCP", nodePort: 30100 }] } },
+      contentType: "application/merge-patch+json",
+    });
+    expect(taken.body.message).toBe(
+      'Service "a" is invalid: spec.ports[0].nodePort: Invalid value: 30100: provided port is already allocated',
+    );
+  });
+
   it("are free again when an update drops them", async () => {
     await server.stop();
     start("10.96.0.0/16", "30000-30000");

@@ -323,11 +323,13 @@ function keepAllocated(service: Service, old: Service | undefined): Service {
   return Object.keys(kept).length === 0 ? service : withSpec(service, kept);
 }
 
+/** Ports are the same by their name, whatever else of them has changed. */
 function keepNodePorts(ports: readonly ServicePort[], before: readonly ServicePort[]): readonly ServicePort[] {
   const said = new Set(ports.map((port) => port.nodePort));
+  const byName = new Map(before.map((port) => [port.name ?? "", port.nodePort]));
   return ports.map((port) => {
     if (port.nodePort) return port;
-    const same = before.find((b) => b.port === port.port && (b.protocol ?? "TCP") === (port.protocol ?? "TCP"));
-    return same?.nodePort && !said.has(same.nodePort) ? { ...port, nodePort: same.nodePort } : port;
+    const nodePort = byName.get(port.name ?? "");
+    return nodePort && !said.has(nodePort) ? { ...port, nodePort } : port;
   });
 }

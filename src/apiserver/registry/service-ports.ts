@@ -4,7 +4,7 @@ import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
 import { internalError, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
 import type { NumberPool } from "./number-pool.ts";
-import { needsHealthCheck, nodePortsOf, usesNodePorts } from "./service-holdings.ts";
+import { needsHealthCheck, usesNodePorts } from "./service-holdings.ts";
 
 /** The node ports of a cluster: numbers of the pool begin with `first`. */
 export interface NodePortRange {
@@ -82,9 +82,12 @@ export function withNodePorts(service: Service, old: Service | undefined, operat
     if (why !== undefined) throw refuse(i, port, why);
   };
   const context: PortContext = { numbered, take, takeAny: () => operation.takeAny() };
-  const ports = old ? changedPorts(spec.ports, new Set(nodePortsOf(old)), context) : newPorts(spec.ports, context);
+  const ports = old ? changedPorts(spec.ports, new Set(portNumbers(old)), context) : newPorts(spec.ports, context);
   return withHealthCheckPort(withSpec(service, { ports }), old, operation);
 }
+
+/** The node ports of a service's ports; its health check has another. */
+const portNumbers = ({ spec }: Service): readonly number[] => (spec?.ports ?? []).map(({ nodePort = 0 }) => nodePort);
 
 interface PortContext {
   /** Whether a port has a node port, or gets one. */

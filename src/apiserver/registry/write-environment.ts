@@ -7,6 +7,7 @@ import type { AdmissionRequest } from "../admission/admission.ts";
 import { Reinvocation } from "../admission/reinvocation.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
+import { noteDuration } from "../http/stage-durations.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { FieldWriter } from "./field-management.ts";
@@ -141,9 +142,10 @@ export class WriteAdmission implements AdmissionRequest {
     warn(this.#request, text);
   }
 
-  waited(ms: number): void {
+  waited(ms: number, part: "mutating-webhook" | "validating-webhook"): void {
     const { context } = this.#request;
     context.waitedMs = (context.waitedMs ?? 0) + ms;
+    noteDuration(context, part, ms);
   }
 
   annotate(key: string, value: string, { tellsContent = false } = {}): void {

@@ -17,7 +17,7 @@ import { hasTable, representationOf } from "./representation.ts";
 import { managerOf, parseListOptions, parseWriteOptions, type WriteOptions } from "./request-options.ts";
 import type { UpdateStrategy } from "./resource-definition.ts";
 import type { ResourceStore } from "./resource-store.ts";
-import { applyScale, scaleKind, updateScale } from "./scale.ts";
+import { scaleKind, updateScale } from "./scale.ts";
 import { scopeOf } from "./scope.ts";
 import { type Change, updateObject } from "./update.ts";
 import type { WriteEnvironment, WriteRequest } from "./write-environment.ts";
@@ -76,8 +76,11 @@ export async function answerUpdate(
   const sent = await readObject(context, scales ? scaleKind : kindOf(store), options.fieldValidation);
   const object = inNamespace(sent, namespace);
   checkName(object, name);
-  if (scales) return scaleAnswer(env, store, (await updateScale(env, store, request, () => object)).version, representation);
   const uid = object.metadata.uid;
+  if (scales) {
+    const { version } = await updateScale(env, store, { ...request, uid }, () => ({ object }));
+    return scaleAnswer(env, store, version, representation);
+  }
   const result = await updateObject(env, store, { ...request, strategy, uid, change: () => ({ object }) });
   return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
 }
@@ -116,7 +119,7 @@ export async function answerPatch(
   if (isApply(content)) {
     const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
     if (scales) {
-      const { version } = await applyScale(env, store, request, apply);
+      const { version } = await updateScale(env, store, request, apply);
       return scaleAnswer(env, store, version, representation);
     }
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
@@ -129,7 +132,10 @@ export async function answerPatch(
     compiled ??= compilePatch(content, body, target);
     return compiled(current);
   };
-  if (scales) return scaleAnswer(env, store, (await updateScale(env, store, request, patch)).version, representation);
+  if (scales) {
+    const { version } = await updateScale(env, store, request, (scale) => ({ object: patch(scale) }));
+    return scaleAnswer(env, store, version, representation);
+  }
   // Patches never create, so there is an object.
   const change = (current: KubernetesObject | undefined): Change => ({ object: patch(current as KubernetesObject) });
   const result = await updateObject(env, store, { ...request, strategy, change, neverCreates: true });

@@ -38,7 +38,7 @@ function decode(root: ConfigFields): ProxyConfiguration {
     ...{ bindAddress, healthzBindAddress: healthz, metricsBindAddress: metrics },
     bindAddressHardFail: root.boolean("bindAddressHardFail") ?? false,
     mode: root.text("mode") || "nftables",
-    masqueradeBit: nftables?.integer("masqueradeBit") ?? 14,
+    masqueradeBit: nftables?.int32("masqueradeBit") ?? 14,
     masqueradeAll: nftables?.boolean("masqueradeAll") ?? false,
     syncPeriodMs: nftables?.durationMs("syncPeriod") || 30_000,
     minSyncPeriodMs: nftables?.durationMs("minSyncPeriod") || 1_000,
@@ -49,7 +49,7 @@ function decode(root: ConfigFields): ProxyConfiguration {
     },
     clusterCIDR: root.text("clusterCIDR") ?? "",
     nodePortAddresses: orPrimary(root.texts("nodePortAddresses")),
-    oomScoreAdj: root.integer("oomScoreAdj") ?? -999,
+    oomScoreAdj: root.int32("oomScoreAdj") ?? -999,
     conntrack: readConntrack(root.object("conntrack")),
     configSyncPeriodMs: root.durationMs("configSyncPeriod") || 900_000,
     featureGates: Object.fromEntries(gates?.names().map((name) => [name, gates.boolean(name) ?? false]) ?? []),
@@ -69,7 +69,7 @@ function readWithoutEffect(root: ConfigFields): void {
   root.text("showHiddenMetricsForVersion");
   root.text("portRange");
   const iptables = root.object("iptables");
-  iptables?.integer("masqueradeBit");
+  iptables?.int32("masqueradeBit");
   iptables?.boolean("masqueradeAll");
   iptables?.boolean("localhostNodePorts");
   const ipvs = root.object("ipvs");
@@ -86,8 +86,8 @@ function readWithoutEffect(root: ConfigFields): void {
 
 function readConntrack(fields: ConfigFields | undefined): ConntrackSettings {
   const settings = {
-    maxPerCore: fields?.integer("maxPerCore") ?? 32 * 1024,
-    min: fields?.integer("min") ?? 128 * 1024,
+    maxPerCore: fields?.int32("maxPerCore") ?? 32 * 1024,
+    min: fields?.int32("min") ?? 128 * 1024,
     tcpEstablishedTimeoutMs: fields?.durationMs("tcpEstablishedTimeout") ?? 24 * 3_600_000,
     tcpCloseWaitTimeoutMs: fields?.durationMs("tcpCloseWaitTimeout") ?? 3_600_000,
     tcpBeLiberal: fields?.boolean("tcpBeLiberal") ?? false,

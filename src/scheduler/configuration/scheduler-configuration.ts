@@ -94,7 +94,7 @@ function checkUnknown(unknown: readonly string[]): void {
 function decodeSchedulerConfiguration(root: ConfigFields, { registry, unknown }: Decoding): SchedulerConfiguration {
   const errors: FieldError[] = [];
   const ofProfiles: FieldError[] = [];
-  const percentage = root.integer("percentageOfNodesToScore");
+  const percentage = root.int32("percentageOfNodesToScore");
   const clientConnection = readConnection(errors, root.object("clientConnection"));
   const leaderElection = readElection(errors, root.object("leaderElection"));
   const extenders = root.objects("extenders").map(readExtender);
@@ -104,7 +104,7 @@ function decodeSchedulerConfiguration(root: ConfigFields, { registry, unknown }:
     extenders,
     leaderElection,
     clientConnection,
-    parallelism: root.integer("parallelism") ?? 16,
+    parallelism: root.int32("parallelism") ?? 16,
     podInitialBackoffSeconds: root.integer("podInitialBackoffSeconds") ?? 1,
     podMaxBackoffSeconds: root.integer("podMaxBackoffSeconds") ?? 10,
   };
@@ -180,7 +180,7 @@ function readProfile(
   const { path } = fields;
   const schedulerName = fields.text("schedulerName") ?? (alone ? "default-scheduler" : "");
   if (schedulerName === "") errors.push(required(`${path}.schedulerName`));
-  const own = fields.integer("percentageOfNodesToScore");
+  const own = fields.int32("percentageOfNodesToScore");
   checkPercentage(errors, `${path}.percentageOfNodesToScore`, own);
   const sets = readSets(fields.object("plugins"));
   for (const point of extensionPoints) {
@@ -248,7 +248,7 @@ function readSets(fields: ConfigFields | undefined): PluginSets {
 function readSet(fields: ConfigFields): PluginSet {
   const read = (list: string) =>
     fields.objects(list).map((entry) => {
-      const weight = entry.integer("weight");
+      const weight = entry.int32("weight");
       const plugin = { name: entry.text("name") ?? "", ...(weight === undefined ? {} : { weight }) };
       entry.end();
       return plugin;

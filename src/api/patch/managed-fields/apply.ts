@@ -23,8 +23,6 @@ export interface ApplyContext extends WriteContext {
   readonly empty: KubernetesObject;
   /** Take fields over from other managers. Default false. */
   readonly force?: boolean;
-  /** The version that conflicts name, where it is not the one the other manager wrote. */
-  readonly ownedAs?: string | undefined;
 }
 
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
@@ -36,8 +34,9 @@ const beforeFirstApply = "before-first-apply";
  * of the wrong type.
  */
 export function applyPatch<T extends KubernetesObject>(live: T, applied: KubernetesObject, context: ApplyContext): T {
-  checkApplied(applied, context);
+  const kindText = checkKind(applied, context);
   const recorded = ownersBeforeApply(live, context);
+  checkApplied(applied, kindText, context);
   if (context.isCustom) checkLive(live, context);
   const owners = reconciledOwners(recorded, applied.apiVersion, context);
   let outcome = attempt(live, applied, owners, context);
@@ -50,15 +49,20 @@ export function applyPatch<T extends KubernetesObject>(live: T, applied: Kuberne
   return withManagedFields(object as T, writeOwners(outcome.owners));
 }
 
-function checkApplied(applied: KubernetesObject, { kind, shape }: ApplyContext): void {
+/** "apps/v1, Kind=Deployment", which an object of the kind has to say of itself. */
+function checkKind(applied: KubernetesObject, { kind }: ApplyContext): string {
   const [first = "", second] = (applied.apiVersion ?? "").split("/");
   const sent = second === undefined ? { group: "", version: first } : { group: first, version: second };
   const sentText = `${sent.group}/${sent.version}, Kind=${applied.kind ?? ""}`;
   if (sent.group !== kind.group || sent.version !== kind.version || applied.kind !== kind.kind)
     throw badRequest(`invalid object type: ${sentText}`);
+  return sentText;
+}
+
+function checkApplied(applied: KubernetesObject, kindText: string, { shape }: ApplyContext): void {
   if (saysOwners(applied.metadata?.managedFields)) throw badRequest("metadata.managedFields must be nil");
   const { namespace, name } = applied.metadata ?? {};
-  validateApplied(applied as unknown as JsonObject, shape, `${textOr(namespace)}/${textOr(name)}; ${sentText}`);
+  validateApplied(applied as unknown as JsonObject, shape, `${textOr(namespace)}/${textOr(name)}; ${kindText}`);
 }
 
 /** What is no text is no name: its type is refused afterwards. */
@@ -116,7 +120,7 @@ interface Outcome {
 
 /** What an apply that takes over every conflict comes to. */
 function attempt(live: KubernetesObject, applied: KubernetesObject, owners: Owners, context: ApplyContext): Outcome {
-  const { shape, resetFields, ownedAs } = context;
+  const { shape, resetFields } = context;
   const applier = writerOf(context, "Apply", applied.apiVersion);
   const identity = identityOf(applier);
   const before = owners.get(identity);
@@ -134,7 +138,7 @@ function attempt(live: KubernetesObject, applied: KubernetesObject, owners: Owne
     const own = changes.in(owner.apiVersion);
     if (!own) continue;
     const taken = intersection(owner.set, union(own.modified, own.added));
-    if (!isEmptySet(taken)) conflicts.push({ owner: ownedAs === undefined ? owner : { ...owner, apiVersion: ownedAs }, set: taken });
+    if (!isEmptySet(taken)) conflicts.push({ owner, set: taken });
     setOwner(result, other, withSet(owner, difference(difference(owner.set, taken), own.removed)));
   }
   const unchanged = jsonEqual(live, object);

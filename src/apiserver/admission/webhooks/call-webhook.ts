@@ -167,7 +167,7 @@ export async function guarded<T>(deps: WebhookDependencies, call: GuardedCall, w
     const { hook, step, request } = call;
     const seen = { name: hook.name, step, operation: request.operation, code };
     const durationMs = deps.clock.monotonic() - startMs;
-    request.waited?.(durationMs);
+    request.waited?.(durationMs, step === "validating" ? "validating-webhook" : "mutating-webhook");
     if (kind) deps.metrics.rejected(seen, kind);
     deps.metrics.called({ ...seen, rejected: kind !== undefined, durationMs });
   };

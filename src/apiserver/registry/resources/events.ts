@@ -88,6 +88,9 @@ export function toCoreEvent(event: Event): CoreEvent {
 
 const rules: KindRules<Event> = {
   ...checked(validateEvent),
+  metadataOnCreate: "afterwards",
+  metadataOnUpdate: [],
+  validateName: pathSegmentName,
   storagePath: eventDefinition.storagePath,
   defaultDeletionPropagation: "unsupported",
   sharesStorageOf: { type: events, fromStored: fromCoreEvent, toStored: toCoreEvent },
