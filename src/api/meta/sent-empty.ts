@@ -16,6 +16,9 @@ export function sentEmptyOf(owner: unknown, field: string): object | undefined {
   return (owner as Noted | null | undefined)?.[sentEmpty]?.[field];
 }
 
+/** The fields of an object, not of its parts, that were sent empty. */
+export const sentEmptyFields = (owner: object): readonly string[] => Object.keys((owner as Noted)[sentEmpty] ?? {});
+
 /** Whether a field was sent, and be it empty. */
 export const wasSent = <T extends object>(owner: T, field: keyof T & string): boolean =>
   (owner[field] ?? sentEmptyOf(owner, field) ?? undefined) !== undefined;

@@ -120,8 +120,11 @@ class Draft {
       }
       case "copy": {
         const from = pointer(operation, "from");
-        const copied =
-          this.#read(from, { missing: `doc is missing from path: ${from}`, op, place: `error in copy for from: '${from}'` }) ?? null;
+        const texts = { missing: `doc is missing from path: ${from}`, op, place: `error in copy for from: '${from}'` };
+        this.#read(from, texts);
+        // The way to the place is opened first: a value that is copied into itself is copied as it is then.
+        this.#parent(path, { op, missing: destination(path) });
+        const copied = this.#read(from, texts) ?? null;
         this.#countCopied(copied);
         this.#disown(copied);
         this.#insert(path, copied, { missing: destination(path), op, place: "error while adding value during copy" });

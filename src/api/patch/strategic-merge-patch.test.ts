@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isStatus } from "../meta/status-error.ts";
 import { builtInSchemas } from "../schema/schema.ts";
-import { applyStrategicMergePatch } from "./strategic-merge-patch.ts";
+import { applyStrategicMergePatch, spentStrategicPatch } from "./strategic-merge-patch.ts";
 
 const podSpec = builtInSchemas.get("core-v1.PodSpec");
 const meta = builtInSchemas.get("meta-v1.ObjectMeta");
@@ -72,6 +72,47 @@ describe("applyStrategicMergePatch()", () => {
     expect(applyStrategicMergePatch(object, patch, podSpec)).toEqual({
       containers: [{ name: "x" }, { name: "d" }, { name: "n", image: "n:1" }, { name: "c" }],
     });
+  });
+
+  it("leaves directives in what it adds, but for parts with a $patch", () => {
+    const patch = { securityContext: { $retainKeys: ["a"], runAsUser: 1, seLinuxOptions: { $patch: "delete" }, fsGroup: null } };
+    expect(applyStrategicMergePatch({}, patch, podSpec)).toEqual({ securityContext: { $retainKeys: ["a"], runAsUser: 1 } });
+  });
+
+  it("deletes from lists of scalars alone: elsewhere $deleteFromPrimitiveList is a change", () => {
+    expect(patched({ "$deleteFromPrimitiveList/containers": [{ name: "c", image: "c:2" }] })).toMatchObject({
+      containers: [{ name: "c", image: "c:2" }, d],
+    });
+    expect(patched({ "$deleteFromPrimitiveList/nodeSelector": { b: "2" } })).toMatchObject({ nodeSelector: { a: "1", b: "2" } });
+    expect(patched({ "$deleteFromPrimitiveList/nodeSelector": null })).not.toHaveProperty("nodeSelector");
+    expect(patched({ "$deleteFromPrimitiveList/containers": "c" })).toEqual(spec);
+    expect(() => patched({ "$deleteFromPrimitiveList/tolerations": [{ key: "a" }] })).toThrow(
+      "cannot merge lists without merge key for struct",
+    );
+  });
+
+  it("refuses to put lists in an order that have nothing in them, or are none", () => {
+    const nothing = { "$setElementOrder/finalizers": [], finalizers: [] };
+    expect(() => applyStrategicMergePatch({}, nothing, meta)).toThrow("no elements in any of the given slices");
+    expect(applyStrategicMergePatch({}, { "$setElementOrder/finalizers": ["a"] }, meta)).toEqual({});
+    expect(() => patched({ "$setElementOrder/containers": [], containers: null })).toThrow(
+      "expected a []interface {}, but received a %!s(<nil>)",
+    );
+    expect(() => patched({ "$setElementOrder/containers": [{ name: "c" }], containers: [{ name: "c" }, { $patch: "merge" }] })).toThrow(
+      /^The order in patch list:/,
+    );
+  });
+
+  it("tells what is left of a patch", () => {
+    const patch = {
+      "$setElementOrder/containers": [{ name: "d" }, { name: "c" }],
+      containers: [{ name: "c", image: "q" }],
+      nodeSelector: { $retainKeys: ["b"], b: "1" },
+      securityContext: { fsGroup: null, runAsUser: 1 },
+    };
+    const before = JSON.stringify(patch);
+    expect(spentStrategicPatch(spec, patch, podSpec)).toEqual({ nodeSelector: { b: "1" }, securityContext: { runAsUser: 1 } });
+    expect(JSON.stringify(patch)).toBe(before);
   });
 
   it("refuses with upstream's words", () => {

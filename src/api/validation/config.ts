@@ -26,20 +26,20 @@ function validateFrozen<T extends Freezable>(
   errors: FieldError[],
   object: T,
   old: T | undefined,
-  fields: readonly (keyof T & string)[],
+  { fields, defaulted }: { readonly fields: readonly (keyof T & string)[]; readonly defaulted?: keyof T & string },
 ): void {
   if (!old?.immutable) return;
   if (!object.immutable) errors.push(forbiddenField("immutable", frozen));
   for (const field of fields) {
-    // Upstream tells an empty map from none.
-    const isNowEmpty = old[field] === undefined && (sentEmptyOf(object, field) ?? undefined) !== undefined;
+    // Upstream tells an empty map from none, but a config map without data gets an empty one by default.
+    const isNowEmpty = field !== defaulted && old[field] === undefined && (sentEmptyOf(object, field) ?? undefined) !== undefined;
     if (isNowEmpty || !semanticallyEqual(object[field], old[field])) errors.push(forbiddenField(field, frozen));
   }
 }
 
 export function validateConfigMap(map: ConfigMap, old?: ConfigMap): FieldError[] {
   const errors: FieldError[] = [];
-  validateFrozen(errors, map, old, ["data", "binaryData"]);
+  validateFrozen(errors, map, old, { fields: ["data", "binaryData"], defaulted: "data" });
   const { data = {}, binaryData = {} } = map;
   let bytes = 0;
   for (const key in data) {
@@ -58,7 +58,7 @@ export function validateConfigMap(map: ConfigMap, old?: ConfigMap): FieldError[]
 export function validateSecret(secret: Secret, old?: Secret): FieldError[] {
   const errors: FieldError[] = [];
   if (old) checkImmutable(errors, "type", secret.type ?? "", old.type ?? "");
-  validateFrozen(errors, secret, old, ["data"]);
+  validateFrozen(errors, secret, old, { fields: ["data"] });
   const { data = {} } = secret;
   let bytes = 0;
   for (const key in data) {

@@ -320,8 +320,10 @@ function validateStoredVersions(errors: FieldError[], { spec, status }: CustomRe
     errors.push(invalidValue(field, null, "must have at least one stored version"));
     return;
   }
+  // A version that is there twice is only found once.
+  const unfound = new Set(stored);
   for (const { name, storage } of versions)
-    if (storage && !stored.includes(name)) errors.push(invalidValue(field, stored, `must have the storage version ${name}`));
+    if (!unfound.delete(name) && storage) errors.push(invalidValue(field, stored, `must have the storage version ${name}`));
   for (const [i, name] of stored.entries()) {
     if (versions.some((version) => version.name === name)) continue;
     const stays = `must remain in spec.versions until a storage migration ensures no data remains persisted in ${name}`;

@@ -71,7 +71,7 @@ function validateAmounts(errors: Problem[], { status }: Node): void {
   for (const list of ["capacity", "allocatable"] as const)
     for (const [name, text] of Object.entries(status?.[list] ?? {})) {
       const amount = parseQuantity(text);
-      const field = `status.${list}[${name}]`;
+      const field = `status.${list}.${name}`;
       if (amount.sign < 0) errors.push(invalidValue(field, String(amount), "must be greater than or equal to 0"));
       if (isIntegerResource(name) && isFractional(amount)) errors.push(invalidValue(field, String(amount), "must be an integer"));
     }

@@ -142,15 +142,15 @@ export function validateCSINode({ spec }: CSINode, old?: CSINode): FieldError[] 
   const errors: FieldError[] = [];
   const names = new Set<string>();
   for (const [i, driver] of (spec.drivers ?? []).entries()) validateNodeDriver(errors, `spec.drivers[${i}]`, driver, names);
-  for (const before of old?.spec.drivers ?? []) {
-    const driver = (spec.drivers ?? []).find(({ name }) => name === before.name);
-    if (!driver) continue;
-    const { name, nodeID, topologyKeys } = driver;
-    const shown = { Name: name, NodeID: nodeID, TopologyKeys: topologyKeys ?? null, Allocatable: null };
-    const fixed = { nodeID, topologyKeys };
-    checkImmutable(errors, "spec.drivers", fixed, { nodeID: before.nodeID, topologyKeys: before.topologyKeys }, shown);
-  }
+  for (const before of old?.spec.drivers ?? [])
+    for (const driver of spec.drivers ?? []) if (driver.name === before.name) validateSameDriver(errors, driver, before);
   return errors;
+}
+
+function validateSameDriver(errors: FieldError[], { name, nodeID, topologyKeys }: CSINodeDriver, before: CSINodeDriver): void {
+  const shown = { Name: name, NodeID: nodeID, TopologyKeys: topologyKeys ?? null, Allocatable: null };
+  const fixed = { nodeID, topologyKeys };
+  checkImmutable(errors, "spec.drivers", fixed, { nodeID: before.nodeID, topologyKeys: before.topologyKeys }, shown);
 }
 
 function validateNodeDriver(errors: FieldError[], field: string, driver: CSINodeDriver, names: Set<string>): void {

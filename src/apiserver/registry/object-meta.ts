@@ -3,7 +3,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { equalAsTyped } from "../../api/meta/equality.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { hasEmptyPart, hasSentEmpty } from "../../api/meta/sent-empty.ts";
+import { hasEmptyPart, hasSentEmpty, sentEmptyFields } from "../../api/meta/sent-empty.ts";
 import { badRequest } from "../../api/meta/status-error.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
@@ -83,19 +83,25 @@ export function withKeptMetadata<T extends KubernetesObject>(object: T, old: T):
 
 /** Counts a change of anything but metadata and status. To the letter: what the spec has that is empty is one too. */
 export function withCountedGeneration<T extends KubernetesObject>(object: T, old: T, toTheLetter = false): T {
-  if (sameDesiredState(object, old) && !(toTheLetter && hasSentEmpty(object) && desiredState(object).some(hasEmptyPart))) return object;
+  if (sameDesiredState(object, old) && !(toTheLetter && desiresEmpty(object))) return object;
   return withMetadata(object, { ...object.metadata, generation: (old.metadata.generation ?? 0) + 1 });
 }
 
 const fieldsOf = (object: KubernetesObject): Readonly<Record<string, unknown>> => object as unknown as Readonly<Record<string, unknown>>;
 
-const desiredState = (object: KubernetesObject): readonly unknown[] =>
-  Object.entries(object).flatMap(([key, value]) => (key === "metadata" || key === "status" ? [] : [value]));
+const isDesired = (key: string): boolean => key !== "metadata" && key !== "status";
+
+/** Whether anything but metadata and status was sent empty, or something in it. */
+function desiresEmpty(object: KubernetesObject): boolean {
+  if (!hasSentEmpty(object)) return false;
+  const { metadata: _, status: __, ...desired } = fieldsOf(object);
+  return sentEmptyFields(object).some(isDesired) || Object.values(desired).some(hasEmptyPart);
+}
 
 function sameDesiredState(a: KubernetesObject, b: KubernetesObject): boolean {
   const [left, right] = [fieldsOf(a), fieldsOf(b)];
   for (const key of new Set([...Object.keys(left), ...Object.keys(right)]))
-    if (key !== "metadata" && key !== "status" && !equalAsTyped(left[key], right[key])) return false;
+    if (isDesired(key) && !equalAsTyped(left[key], right[key])) return false;
   return true;
 }
 

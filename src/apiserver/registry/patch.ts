@@ -9,7 +9,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
 import { applyJsonPatch, checkJsonPatch, unknownJsonPatchFields } from "../../api/patch/json-patch.ts";
 import { applyMergePatch, checkMergePatch } from "../../api/patch/merge-patch.ts";
-import { applyStrategicMergePatch, goText } from "../../api/patch/strategic-merge-patch.ts";
+import { applyStrategicMergePatch, goText, spentStrategicPatch } from "../../api/patch/strategic-merge-patch.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
@@ -17,7 +17,7 @@ import { type PatchContent, unknownFormat } from "../http/negotiate.ts";
 import { type ExpectedKind, otherKindProblem } from "./body.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
-import { inPatchedOrder } from "./patched-text.ts";
+import { inPatchedOrder, type PatchParts, patchedText } from "./patched-text.ts";
 import type { FieldValidation } from "./request-options.ts";
 
 export type PatchBody = { readonly text: string } | { readonly value: unknown };
@@ -51,15 +51,20 @@ export function compilePatch(
     case "json": {
       const operations = checkJsonPatch(patch);
       const flaws = [...repeated.map((problem) => `json patch ${problem}`), ...unknownJsonPatchFields(operations)];
-      return checked(target, decode, (current) => applyJsonPatch(current, operations), jsonReport(schema, flaws, operations));
+      return checked(
+        target,
+        decode,
+        (current) => applyJsonPatch(current, operations),
+        jsonReport(schema, flaws, { verbatim: new Set(operations.map(({ value }) => value)) }),
+      );
     }
     case "merge": {
       const changes = checkMergePatch(patch);
-      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport(schema, repeated));
+      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport(schema, repeated, { merged: changes }));
     }
     case "strategic":
       return checked(target, decode, (current) => keepingKind(applyStrategicMergePatch(current, patch, schema as ObjectSchema), current), {
-        show: () => goText(patch),
+        show: (_, current) => goText(spentStrategicPatch(current, patch, schema as ObjectSchema)),
         flaws: repeated,
         converts: true,
       });
@@ -192,13 +197,8 @@ function decodePatched(
 }
 
 /** Of json and merge patches, whose result is decoded from text. */
-function jsonReport(
-  schema: ObjectSchema | undefined,
-  flaws: readonly string[],
-  operations: readonly { readonly value?: unknown }[] = [],
-): Report {
-  const verbatim = new Set(operations.map(({ value }) => value));
+function jsonReport(schema: ObjectSchema | undefined, flaws: readonly string[], parts: PatchParts): Report {
   const inOrder = (patched: KubernetesObject, current: KubernetesObject): KubernetesObject =>
-    inPatchedOrder(patched, current, schema, verbatim);
-  return { flaws, inOrder, show: (patched, current) => JSON.stringify(inOrder(patched, current)) };
+    inPatchedOrder(patched, { current, schema }, parts);
+  return { flaws, inOrder, show: (patched, current) => patchedText(inOrder(patched, current)) };
 }

@@ -1,20 +1,50 @@
 // The patched object as errors quote it. Upstream patches the JSON text of the object: what a patch has touched comes out
-// as maps do, sorted by key, and what it has not stands in the order of the fields of its Go type. A value that a JSON patch
-// puts in stays as it was sent.
+// as maps do, sorted by key, and what it has not stands in the order of the fields of its Go type, wherever it was moved or
+// copied to. A value that a JSON patch puts in stays as it was sent.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { fieldRanks } from "../../api/schema/field-order.ts";
 import type { ObjectSchema, ValueType } from "../../api/schema/schema.ts";
 
-/** The patched object with its fields in that order. `verbatim`: the values of a JSON patch's operations. */
+/** What is known of a patch. */
+export interface PatchParts {
+  /** The values of a JSON patch's operations. */
+  readonly verbatim?: ReadonlySet<unknown>;
+  /** A merge patch: what it has an object for is touched, even where that changes nothing. */
+  readonly merged?: unknown;
+}
+
+/** The patched object with its fields in that order. */
 export function inPatchedOrder(
   patched: KubernetesObject,
-  current: KubernetesObject,
-  schema: ObjectSchema | undefined,
-  verbatim: ReadonlySet<unknown> = new Set(),
+  { current, schema }: { readonly current: KubernetesObject; readonly schema: ObjectSchema | undefined },
+  { verbatim = new Set(), merged }: PatchParts = {},
 ): KubernetesObject {
-  const ordered = schema ? touched(patched, current, { kind: "object", schema }, verbatim) : sorted(patched, verbatim);
-  return ordered as KubernetesObject;
+  if (!schema) return sorted(patched, verbatim) as KubernetesObject;
+  const types = new Map<object, ValueType>();
+  notePlaces(current, { kind: "object", schema }, types);
+  forgetMerged(current, merged, types);
+  return touched(patched, types, verbatim) as KubernetesObject;
 }
+
+/** The types of an object's lists, maps and objects. */
+function notePlaces(value: unknown, type: ValueType | undefined, types: Map<object, ValueType>): void {
+  if (typeof value !== "object" || value === null || type === undefined) return;
+  types.set(value, type);
+  for (const [key, child] of Object.entries(value)) notePlaces(child, belowOf(type, key), types);
+}
+
+function forgetMerged(value: unknown, merged: unknown, types: Map<object, ValueType>): void {
+  if (!isMap(value) || !isMap(merged)) return;
+  types.delete(value);
+  for (const key of Object.keys(merged)) forgetMerged(value[key], merged[key], types);
+}
+
+const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The text of an object as Go writes it: with what means something in HTML escaped. */
+export const patchedText = (object: KubernetesObject): string =>
+  JSON.stringify(object).replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 /** A custom object is made of maps. */
 function sorted(value: unknown, verbatim: ReadonlySet<unknown>): unknown {
@@ -24,20 +54,15 @@ function sorted(value: unknown, verbatim: ReadonlySet<unknown>): unknown {
   return Object.fromEntries(entries.map(([key, field]) => [key, sorted(field, verbatim)]));
 }
 
-/** A value that the patch has made, of one that was there. */
-function touched(value: unknown, before: unknown, type: ValueType | undefined, verbatim: ReadonlySet<unknown>): unknown {
-  if (value === before) return untouched(value, type);
+/** A value that the patch has made: of values that were there before it the types are known. */
+function touched(value: unknown, types: ReadonlyMap<object, ValueType>, verbatim: ReadonlySet<unknown>): unknown {
   if (typeof value !== "object" || value === null || verbatim.has(value)) return value;
-  if (Array.isArray(value)) {
-    const items = Array.isArray(before) ? before : [];
-    return value.map((item, i) => touched(item, items[i], belowOf(type, ""), verbatim));
-  }
-  const old = typeof before === "object" && before !== null && !Array.isArray(before) ? (before as Fields) : {};
+  const type = types.get(value);
+  if (type) return untouched(value, type);
+  if (Array.isArray(value)) return value.map((item) => touched(item, types, verbatim));
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, field]) => [key, touched(field, old[key], belowOf(type, key), verbatim)]));
+  return Object.fromEntries(entries.map(([key, field]) => [key, touched(field, types, verbatim)]));
 }
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** A value as it was encoded from its type. */
 function untouched(value: unknown, type: ValueType | undefined): unknown {

@@ -67,7 +67,7 @@ export const withSpec = (service: Service, changes: Partial<ServiceSpec>): Servi
 });
 
 export const invalidService = ({ metadata }: Service, errors: readonly FieldError[]): Error =>
-  invalid({ group: "", kind: "Service" }, metadata.name, errors);
+  invalid({ group: "", kind: "Service" }, metadata.name ?? "", errors);
 
 /** The service with its node ports and, where it has one, the port of its health check. */
 export function withNodePorts(service: Service, old: Service | undefined, operation: NodePortOperation): Service {

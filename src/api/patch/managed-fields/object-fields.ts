@@ -1,7 +1,7 @@
 // Which fields an object has, and how two versions of an object differ, in terms of ownership: what was added, removed and
 // modified. Values that are the same reference in both versions are equal and not looked into, so comparing an update costs
 // what it changed.
-import { sentEmptyOf } from "../../meta/sent-empty.ts";
+import { hasEmptyPart, sentEmptyOf } from "../../meta/sent-empty.ts";
 import { jsonEqual } from "../json-patch.ts";
 import { type FieldSet, FieldSetBuilder, fieldElement, leafSet, type PathElement } from "./field-set.ts";
 import {
@@ -129,7 +129,13 @@ function compare(before: unknown, after: unknown, shape: Shape, nodes: Nodes): v
 function compareLeaf(before: unknown, after: unknown, nodes: Nodes): void {
   if (before === undefined) nodes.added.member = true;
   else if (after === undefined) nodes.removed.member = true;
-  else if (!jsonEqual(before, after)) nodes.modified.member = true;
+  else if (!jsonEqual(before, after) || hasItemWithEmpty(after)) nodes.modified.member = true;
+}
+
+/** Whether an item of a list that is owned as a whole was sent with something empty: what is stored never has that. */
+function hasItemWithEmpty(value: unknown): boolean {
+  if (Array.isArray(value)) return value.some(hasEmptyPart);
+  return isObject(value) && Object.values(value).some(hasItemWithEmpty);
 }
 
 function compareMaps(before: JsonObject, after: JsonObject, shape: Extract<Shape, { kind: "map" }>, nodes: Nodes): void {

@@ -162,7 +162,7 @@ export const volumeAttachmentDefinition = describe(volumeattachments, {
   ...checked(validateVolumeAttachment),
   countsGeneration: false,
   resetFields: statusKeepsMetadata,
-  status: { prepare: withStatusKeepingMetadata, metadata: ["whole"] },
+  status: { prepare: withStatusKeepingMetadata, validate: validateVolumeAttachment, metadata: ["whole"] },
   allowUnconditionalUpdate: false,
   deletionReturnsObject: true,
   table: volumeAttachmentTable,
