@@ -240,9 +240,7 @@ describe("KMS v2", () => {
     await server.clock.advance(19_000);
     expect(await problem()).toBe("");
     await server.clock.advance(1000);
-    expect(await problem()).toBe(
-      "kms-provider-0: kmsv2 Provider vault is not healthy, error: got unexpected healthz status: sealed",
-    );
+    expect(await problem()).toBe("kms-provider-0: kmsv2 Provider vault is not healthy, error: got unexpected healthz status: sealed");
     plugin.isGone = true;
     await server.clock.advance(2000);
     expect(await problem()).toContain("sealed");

@@ -9,8 +9,8 @@ import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Store } from "../../storage/store.ts";
-import { createReloadMetrics, type ReloadMetrics } from "../configuration/reload-metrics.ts";
 import { joinProblems } from "../admission/refusal.ts";
+import { createReloadMetrics, type ReloadMetrics } from "../configuration/reload-metrics.ts";
 import type { HealthCheck } from "../health.ts";
 import { encryptionOf, type KmsConfig, type ProviderConfig, parseEncryptionConfig, type ResourceEncryption } from "./encryption-config.ts";
 import { createEncryptionMetrics, type EncryptionMetrics } from "./encryption-metrics.ts";
@@ -99,7 +99,9 @@ function healthChecks(automaticReload: boolean, plugins: () => readonly KmsProvi
 /** Throws what is wrong with any of them. */
 async function checkAll(plugins: readonly KmsProvider[]): Promise<void> {
   const results = await Promise.allSettled(plugins.map((plugin) => plugin.check()));
-  const problems = results.flatMap((result, i) => (result.status === "rejected" ? [`kms-provider-${i}: ${(result.reason as Error).message}`] : []));
+  const problems = results.flatMap((result, i) =>
+    result.status === "rejected" ? [`kms-provider-${i}: ${(result.reason as Error).message}`] : [],
+  );
   if (problems.length > 0) throw new Error(joinProblems(problems));
 }
 
