@@ -50,6 +50,8 @@ interface Loaded extends Running {
 }
 
 const reloadPeriodMs = 10_000;
+/** It is done when there is anybody to ask. */
+const reloadHook = "poststarthook/start-encryption-provider-config-automatic-reload";
 /** What the file does not name is not counted. */
 const plain: Transformer = identity.transformer;
 
@@ -93,7 +95,8 @@ export async function createEncryption(given: EncryptionDeps, { path, automaticR
 /** One for all plugins, which may come and go where the file is followed. A plugin outside is not mended by a restart of the server. */
 function healthChecks(automaticReload: boolean, plugins: () => readonly KmsProvider[]): readonly HealthCheck[] {
   if (!automaticReload && plugins().length === 0) return [];
-  return [{ name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) }];
+  const kms: HealthCheck = { name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) };
+  return automaticReload ? [kms, { name: reloadHook, check: () => undefined }] : [kms];
 }
 
 /** Throws what is wrong with any of them. */
