@@ -113,11 +113,10 @@ async function load(text: string, deps: LoadDeps): Promise<Loaded> {
   const stack = new StopStack();
   const plugins: KmsProvider[] = [];
   const transformers = new Map<ResourceEncryption, Transformer>();
-  for (const entry of config) {
-    const list: PrefixedTransformer[] = [];
-    for (const provider of entry.providers) list.push(...(await transformersOf(provider, deps, stack, plugins)));
-    transformers.set(entry, firstOf(list));
-  }
+  const made = new Map<ProviderConfig, readonly PrefixedTransformer[]>();
+  for (const provider of config.flatMap(({ providers }) => providers))
+    if (!made.has(provider)) made.set(provider, await transformersOf(provider, deps, stack, plugins));
+  for (const entry of config) transformers.set(entry, firstOf(entry.providers.flatMap((provider) => made.get(provider) ?? [])));
   // Those that do not answer are the business of health checks.
   await Promise.all(plugins.map((plugin) => plugin.start()));
   const hash = createHash("sha256").update(text).digest("hex");

@@ -193,7 +193,7 @@ export class WatchCache {
 
   /** Resolves when the mirror has reached `revision`; throws RevisionNotReachedError after `timeoutMs`, CacheNotReadyError. */
   async reach(revision: number, timeoutMs = 3000): Promise<void> {
-    await this.readable();
+    if (!this.#readiness.isReady) await this.readable();
     if (this.#progress.revision >= revision) {
       this.figures.waited(0);
       return;
