@@ -91,7 +91,7 @@ async function create({ client, clock }: TokenTrackingDeps, signal: AbortSignal)
 }
 
 async function mend({ client, clock }: TokenTrackingDeps, existing: ConfigMap, signal: AbortSignal): Promise<void> {
-  if (isDate(existing.data?.["since"])) return;
+  if (isDate(existing.data?.since)) return;
   try {
     await client.update(configmaps, { ...existing, data: { ...existing.data, since: dateOf(clock.now()) } }, { signal });
   } catch (error) {

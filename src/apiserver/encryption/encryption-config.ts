@@ -2,6 +2,7 @@
 // writes, all of them read.
 
 import { type ConfigFields, readConfigText } from "../../api/encode/config-fields.ts";
+import { normalizeBase64 } from "../../api/meta/base64.ts";
 import { parseDuration } from "../../base/duration.ts";
 
 export type LocalCipher = "aescbc" | "aesgcm" | "secretbox";
@@ -42,25 +43,69 @@ export async function parseEncryptionConfig(text: string): Promise<readonly Reso
   if (parsed.length === 0) throw root.problem("resources", "expected at least one");
   const seen = new Set<string>();
   for (const resource of parsed.flatMap(({ resources }) => resources)) {
-    if (seen.has(resource)) throw root.problem("resources", `${JSON.stringify(resource)} is named twice`);
-    if (seen.has("*.*")) throw root.problem("resources", `${JSON.stringify(resource)} is hidden by the earlier "*.*"`);
+    const masking = [`*.${groupOf(resource)}`, anything].find((name) => seen.has(name));
+    if (masking !== undefined)
+      throw root.problem("resources", `resource ${JSON.stringify(resource)} is masked by earlier rule ${JSON.stringify(masking)}`);
     seen.add(resource);
   }
-  return parsed;
+  return withRepeatedTogether(parsed);
+}
+
+const anything = "*.*";
+const groupOf = (name: string): string => (name.includes(".") ? name.slice(name.indexOf(".") + 1) : "");
+
+/** A resource that several entries name has the providers of all of them, in their order. */
+function withRepeatedTogether(entries: readonly ResourceEncryption[]): readonly ResourceEncryption[] {
+  const names = entries.flatMap(({ resources }) => resources);
+  const repeated = new Set(names.filter((name, i) => names.indexOf(name) !== i));
+  if (repeated.size === 0) return entries;
+  const together = [...repeated].map((name) => ({
+    resources: [name],
+    providers: entries.flatMap(({ resources, providers }) => (resources.includes(name) ? providers : [])),
+  }));
+  return [...together, ...entries.map((entry) => ({ ...entry, resources: entry.resources.filter((name) => !repeated.has(name)) }))];
 }
 
 function parseEntry(entry: ConfigFields, kmsNames: Set<string>): ResourceEncryption {
   const resources = entry.texts("resources");
   if (resources.length === 0) throw entry.problem("resources", "expected at least one");
+  if (new Set(resources).size < resources.length) throw entry.problem("resources", "the same resource cannot be specified multiple times");
+  if (resources.some((name) => hasOverlap(name, resources)))
+    throw entry.problem(
+      "resources",
+      "using overlapping resources such as 'secrets' and '*.' in the same resource list is not allowed as they will be masked",
+    );
   for (const name of resources) {
-    if (name !== name.toLowerCase() || name === "" || name === "*" || name.includes("/") || /\*.*\*/.test(name.replace("*.*", "")))
-      throw entry.problem("resources", `${JSON.stringify(name)}: expected "resource", "resource.group", "*.group", "*." or "*.*"`);
-    if (name.endsWith(".events.k8s.io")) throw entry.problem("resources", `${JSON.stringify(name)}: stored as "events", name that instead`);
+    const problem = nameProblem(name);
+    if (problem !== undefined) throw entry.problem("resources", `${JSON.stringify(name)}: ${problem}`);
   }
   const providers = entry.objects("providers").map((fields) => parseProvider(fields, kmsNames));
   if (providers.length === 0) throw entry.problem("providers", "expected at least one");
   entry.end();
   return { resources, providers };
+}
+
+/** Whether one that stands for many hides others beside it. */
+function hasOverlap(name: string, all: readonly string[]): boolean {
+  if (!name.startsWith("*.")) return false;
+  return all.some((other) => other !== name && (name === anything || groupOf(other) === groupOf(name)));
+}
+
+/** Names of the time before there were resources in the API. */
+const internalNames = new Set(["apiserveripinfo", "serviceipallocations", "servicenodeportallocations"]);
+
+function nameProblem(name: string): string | undefined {
+  if (name !== name.toLowerCase()) return "resource name should not contain capital letters";
+  if (name === "*") return "use '*.' to encrypt all the resources from core API group or *.* to encrypt all resources";
+  // Upstream takes these, for nothing.
+  if (name === "" || name.includes("/") || /\*.*\*/.test(name.replace(anything, "")))
+    return 'expected "resource", "resource.group", "*.group", "*." or "*.*"';
+  if (internalNames.has(name)) return "resources which do not have REST API/s cannot be encrypted";
+  const group = groupOf(name);
+  if (group === "events.k8s.io") return 'stored as "events", name that instead';
+  if (group === "extensions") return "'extensions' group has been removed and cannot be used for encryption";
+  if (group === "*" && name !== anything) return "encrypting the same resource across groups is not supported";
+  return undefined;
 }
 
 function parseProvider(fields: ConfigFields, kmsNames: Set<string>): ProviderConfig {
@@ -78,11 +123,12 @@ function parseProvider(fields: ConfigFields, kmsNames: Set<string>): ProviderCon
 function parseKeys(fields: ConfigFields, kind: LocalCipher): readonly NamedKey[] {
   const keys = fields.objects("keys").map((key) => {
     const name = key.required("name");
-    const secret = Buffer.from(key.required("secret"), "base64");
+    const canonical = normalizeBase64(key.required("secret"));
     key.end();
+    if (canonical === undefined) throw key.problem("secret", "secrets must be base64 encoded");
+    const secret = Buffer.from(canonical, "base64");
     if (!keyLengths[kind].includes(secret.length))
       throw key.problem("secret", `expected base64 of ${keyLengths[kind].join(", ")} bytes, found ${secret.length}`);
-    if (name.includes(":")) throw key.problem("name", 'may not contain ":"');
     return { name, secret };
   });
   if (keys.length === 0) throw fields.problem("keys", "expected at least one");
@@ -106,7 +152,7 @@ function parseKms(fields: ConfigFields, names: Set<string>): KmsConfig {
   return { name, endpoint, timeoutMs };
 }
 
-/** The providers of a resource: the first entry that names it. */
+/** The providers of a resource: the first entry that names it; what stands for many comes after what it does not hide. */
 export function encryptionOf(config: readonly ResourceEncryption[], group: string, resource: string): ResourceEncryption | undefined {
   const wanted = new Set(["*.*", `*.${group}`, group === "" ? resource : `${resource}.${group}`]);
   return config.find(({ resources }) => resources.some((name) => wanted.has(name)));

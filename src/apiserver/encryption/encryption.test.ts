@@ -36,6 +36,8 @@ const fresh = `{secretbox: {keys: [${keyOf("new", 2)}]}}`;
 
 interface Server extends Fixture {
   readonly encryption: Encryption;
+  /** Of the watch caches. */
+  readonly cacheClock: VirtualClock;
   readonly configure: (providers: string, resource?: string) => Promise<void>;
   readonly metrics: MetricsRegistry;
 }
@@ -57,7 +59,7 @@ async function start(providers: string, automaticReload = false): Promise<Server
     storeFor: (_own, resource, prefix) => encryption.storeFor(store, resource, prefix),
   });
   running.push(encryption, fixture);
-  return { ...fixture, clock, encryption, configure, metrics };
+  return { ...fixture, clock, cacheClock: fixture.clock, encryption, configure, metrics };
 }
 
 const path = "/api/v1/namespaces/default/secrets";
@@ -143,6 +145,28 @@ describe("createEncryption()", () => {
     expect(rewritten.metadata.resourceVersion).not.toBe(body.metadata.resourceVersion);
     const { body: same } = await after.send("PUT", `${path}/s`, { body: rewritten });
     expect(same.metadata.resourceVersion).toBe(rewritten.metadata.resourceVersion);
+  });
+
+  it("refuses lists and watches, instead of letting them wait, while there is what no provider can read", async () => {
+    const before = await start(old);
+    for (const name of ["a", "b"]) await before.send("POST", path, { body: secret(name) });
+    const server = await start(fresh);
+    const text =
+      'storage is (re)initializing: failed to list *core.Secret: unable to transform key "/registry/secrets/default/a": no matching prefix found';
+    const first = await server.send("GET", path);
+    expect([first.status, first.body.message, first.body.details]).toEqual([429, text, { retryAfterSeconds: 1 }]);
+    for (const query of ["resourceVersion=0", "labelSelector=a", "limit=1&labelSelector=a", "watch=1"])
+      expect((await server.send("GET", `${path}?${query}`)).body).toMatchObject({ code: 429, message: text });
+    // Objects, and pages of all of them, are read from the store.
+    await expect(server.send("GET", `${path}?limit=1`)).rejects.toThrow('unable to transform key "/registry/secrets/default/a"');
+    await server.send("POST", path, { body: secret("c") });
+    expect((await server.send("GET", `${path}/c?resourceVersion=0`)).body.metadata.name).toBe("c");
+    await server.cacheClock.advance(50_000);
+    expect((await server.send("GET", path)).body.details).toEqual({ retryAfterSeconds: 20 });
+    for (const name of ["a", "b"])
+      await store.transact({ conditions: [], operations: [{ type: "delete", key: `/registry/secrets/default/${name}` }] });
+    await server.cacheClock.advance(1000);
+    expect((await server.send("GET", path)).body.items.map(({ metadata }) => metadata.name)).toEqual(["c"]);
   });
 
   it("answers 500 for what no provider can read", async () => {
@@ -240,9 +264,7 @@ describe("KMS v2", () => {
     await server.clock.advance(19_000);
     expect(await problem()).toBe("");
     await server.clock.advance(1000);
-    expect(await problem()).toBe(
-      "kms-provider-0: kmsv2 Provider vault is not healthy, error: got unexpected healthz status: sealed",
-    );
+    expect(await problem()).toBe("kms-provider-0: kmsv2 Provider vault is not healthy, error: got unexpected healthz status: sealed");
     plugin.isGone = true;
     await server.clock.advance(2000);
     expect(await problem()).toContain("sealed");

@@ -9,8 +9,8 @@ import { type Running, StopStack } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Store } from "../../storage/store.ts";
-import { createReloadMetrics, type ReloadMetrics } from "../configuration/reload-metrics.ts";
 import { joinProblems } from "../admission/refusal.ts";
+import { createReloadMetrics, type ReloadMetrics } from "../configuration/reload-metrics.ts";
 import type { HealthCheck } from "../health.ts";
 import { encryptionOf, type KmsConfig, type ProviderConfig, parseEncryptionConfig, type ResourceEncryption } from "./encryption-config.ts";
 import { createEncryptionMetrics, type EncryptionMetrics } from "./encryption-metrics.ts";
@@ -50,6 +50,8 @@ interface Loaded extends Running {
 }
 
 const reloadPeriodMs = 10_000;
+/** It is done when there is anybody to ask. */
+const reloadHook = "poststarthook/start-encryption-provider-config-automatic-reload";
 /** What the file does not name is not counted. */
 const plain: Transformer = identity.transformer;
 
@@ -93,13 +95,16 @@ export async function createEncryption(given: EncryptionDeps, { path, automaticR
 /** One for all plugins, which may come and go where the file is followed. A plugin outside is not mended by a restart of the server. */
 function healthChecks(automaticReload: boolean, plugins: () => readonly KmsProvider[]): readonly HealthCheck[] {
   if (!automaticReload && plugins().length === 0) return [];
-  return [{ name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) }];
+  const kms: HealthCheck = { name: "kms-providers", exceptLiveness: true, check: () => checkAll(plugins()) };
+  return automaticReload ? [kms, { name: reloadHook, check: () => undefined }] : [kms];
 }
 
 /** Throws what is wrong with any of them. */
 async function checkAll(plugins: readonly KmsProvider[]): Promise<void> {
   const results = await Promise.allSettled(plugins.map((plugin) => plugin.check()));
-  const problems = results.flatMap((result, i) => (result.status === "rejected" ? [`kms-provider-${i}: ${(result.reason as Error).message}`] : []));
+  const problems = results.flatMap((result, i) =>
+    result.status === "rejected" ? [`kms-provider-${i}: ${(result.reason as Error).message}`] : [],
+  );
   if (problems.length > 0) throw new Error(joinProblems(problems));
 }
 
@@ -108,11 +113,10 @@ async function load(text: string, deps: LoadDeps): Promise<Loaded> {
   const stack = new StopStack();
   const plugins: KmsProvider[] = [];
   const transformers = new Map<ResourceEncryption, Transformer>();
-  for (const entry of config) {
-    const list: PrefixedTransformer[] = [];
-    for (const provider of entry.providers) list.push(...(await transformersOf(provider, deps, stack, plugins)));
-    transformers.set(entry, firstOf(list));
-  }
+  const made = new Map<ProviderConfig, readonly PrefixedTransformer[]>();
+  for (const provider of config.flatMap(({ providers }) => providers))
+    if (!made.has(provider)) made.set(provider, await transformersOf(provider, deps, stack, plugins));
+  for (const entry of config) transformers.set(entry, firstOf(entry.providers.flatMap((provider) => made.get(provider) ?? [])));
   // Those that do not answer are the business of health checks.
   await Promise.all(plugins.map((plugin) => plugin.start()));
   const hash = createHash("sha256").update(text).digest("hex");

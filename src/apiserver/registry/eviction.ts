@@ -11,6 +11,7 @@ import type { PodDisruptionBudget, PodDisruptionBudgetStatus } from "../../api/t
 import { formatTime } from "../../base/clock.ts";
 import type { ExpectedKind } from "./body.ts";
 import { checkPreconditions, deleteObject } from "./delete.ts";
+import { answeringRevisionErrors } from "./read-errors.ts";
 import { checkDeleteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { updateObject } from "./update.ts";
@@ -101,7 +102,7 @@ function needsBudget({ metadata, status }: Pod): boolean {
 
 async function charge(env: WriteEnvironment, request: WriteRequest, pod: Pod): Promise<void> {
   const store = env.stores.forType(poddisruptionbudgets);
-  await store.cache.catchUp();
+  await answeringRevisionErrors(() => store.cache.catchUp());
   const budgets = store.cache
     .list({ prefix: `${request.namespace}/` })
     .map((version) => version.object as PodDisruptionBudget)

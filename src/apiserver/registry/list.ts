@@ -9,6 +9,7 @@ import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { ListMeta } from "../../api/types/meta-v1.ts";
 import { CompactedError, FutureRevisionError, prefixEnd } from "../../storage/store.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
+import { CacheNotReadyError } from "../watch-cache/readiness.ts";
 import { ChunkMemory } from "./chunk-memory.ts";
 import { decodeContinue, encodeContinue } from "./continue-token.ts";
 import { type ListBlocks, type Run, runsOf } from "./list-blocks.ts";
@@ -31,8 +32,9 @@ export function listPage(store: ResourceStore, scope: RequestScope, options: Lis
     // A limited list at a revision is exact unless the client says otherwise.
     const exact = revision > 0 && (options.resourceVersionMatch === "Exact" || (options.resourceVersionMatch === "" && limit > 0));
     if (exact) return pageAt(store, scope, { revision, from: "", limit });
-    if (options.resourceVersion === "") await store.cache.catchUp();
-    else await store.cache.reach(revision);
+    const reading = options.resourceVersion === "" ? store.cache.catchUp() : store.cache.reach(revision);
+    if (!(await orOnlyStored(reading, scope, limit)))
+      return storedPage(store, scope, { revision: await store.currentRevision(), from: "", limit });
     // Upstream's cache does not page lists of any revision.
     return currentPage(store, scope, { from: "", limit: options.resourceVersion === "0" ? 0 : limit });
   });
@@ -45,13 +47,24 @@ async function continued(store: ResourceStore, scope: RequestScope, options: Lis
   const from = scope.prefix + start;
   const limit = options.resourceVersion === "0" ? 0 : Math.max(0, options.limit);
   if (revision < 0) {
-    await store.cache.catchUp();
-    return currentPage(store, scope, { from, limit });
+    if (await orOnlyStored(store.cache.catchUp(), scope, limit)) return currentPage(store, scope, { from, limit });
+    return storedPage(store, scope, { revision: await store.currentRevision(), from, limit });
   }
   try {
     return await pageAt(store, scope, { revision, from, limit });
   } catch (error) {
     if (error instanceof CompactedError) throw continueExpired(start);
+    throw error;
+  }
+}
+
+/** Pages of everything are read from the store while the mirror is not there: false. Throws CacheNotReadyError for other lists. */
+async function orOnlyStored(reading: Promise<void>, { selective }: RequestScope, limit: number): Promise<boolean> {
+  try {
+    await reading;
+    return true;
+  } catch (error) {
+    if (limit > 0 && !selective && error instanceof CacheNotReadyError) return false;
     throw error;
   }
 }
@@ -105,7 +118,7 @@ function mayGoOn({ selective, key }: RequestScope, versions: readonly ObjectVers
 
 async function pageAt(store: ResourceStore, scope: RequestScope, options: PageOptions & { readonly revision: number }): Promise<ListPage> {
   const { revision, from, limit } = options;
-  await store.cache.ready();
+  if (!(await orOnlyStored(store.cache.readable(), scope, limit))) return storedPage(store, scope, options);
   if (revision < store.cache.revision) await requireKept(store, scope, revision);
   const versions: ObjectVersion[] = [];
   if (scope.select) {

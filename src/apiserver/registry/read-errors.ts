@@ -2,6 +2,7 @@
 import { badRequest, StatusError, serviceUnavailable } from "../../api/meta/status-error.ts";
 import { CompactedError } from "../../storage/store.ts";
 import { CacheStoppedError, RevisionNotReachedError } from "../watch-cache/progress.ts";
+import { CacheNotReadyError } from "../watch-cache/readiness.ts";
 import { encodeContinue } from "./continue-token.ts";
 import { parseResourceVersion } from "./request-options.ts";
 
@@ -31,10 +32,17 @@ export async function answeringRevisionErrors<T>(read: () => Promise<T>): Promis
     if (error instanceof RevisionNotReachedError) throw tooLarge(error.revision, error.current);
     // Asked again, the resource is found anew, or is gone.
     if (error instanceof CacheStoppedError) throw serviceUnavailable("the resource is no longer served as it was");
+    if (error instanceof CacheNotReadyError) throw notReady(error);
     if (error instanceof CompactedError)
       throw new StatusError({ code: 410, reason: "Expired", message: "The resourceVersion for the provided list is too old." });
     throw error;
   }
+}
+
+/** Who asks comes back the later the longer it lasts, after half a minute at most. */
+function notReady({ message, downMs }: CacheNotReadyError): StatusError {
+  const retryAfterSeconds = Math.trunc(Math.min(30, Math.max(1, Math.exp(0.06 * (downMs / 1000)))));
+  return new StatusError({ code: 429, reason: "TooManyRequests", message, details: { retryAfterSeconds } });
 }
 
 export function tooLarge(revision: number, current: number): StatusError {

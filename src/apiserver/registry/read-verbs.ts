@@ -8,6 +8,7 @@ import { mediaTypes } from "../http/negotiate.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { type EncodedObject, ObjectVersion } from "../watch-cache/object-version.ts";
+import { CacheNotReadyError } from "../watch-cache/readiness.ts";
 import type { WatchScope } from "../watch-cache/resource-figures.ts";
 import { cborList } from "./cbor-list.ts";
 import { customScaleOf } from "./custom-scale.ts";
@@ -52,7 +53,13 @@ export async function answerGet(
 async function readAt(store: ResourceStore, key: string, resourceVersion: string): Promise<ObjectVersion | undefined> {
   const revision = readRevision(resourceVersion);
   if (revision === undefined) return store.read(key);
-  await answeringRevisionErrors(() => store.cache.reach(revision));
+  try {
+    await store.cache.reach(revision);
+  } catch (error) {
+    // Of any revision: what the store has is good too.
+    if (revision === 0 && error instanceof CacheNotReadyError) return store.read(key);
+    await answeringRevisionErrors(() => Promise.reject(error));
+  }
   const version = store.cache.get(key);
   if (version && store.converts) await store.prepare([version]);
   return version && store.view(version);

@@ -103,6 +103,11 @@ export class ResourceStore {
     return this.type.namespaced ? `${namespace}/${name}` : name;
   }
 
+  /** The store's. */
+  currentRevision(): Promise<number> {
+    return this.#store.currentRevision();
+  }
+
   /** The full key in the store. */
   storageKey(key: string): string {
     return this.#prefix + key;

@@ -1,7 +1,7 @@
 // The stores of all served resources over one key-value store: definitions by group, version and resource, a watch cache
 // for each key space (loaded on first use), and the informer-shaped reader that admission and authorization use.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import type { ResourceType } from "../../api/resource-type.ts";
+import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { type Logger, silentLogger } from "../../base/log.ts";
@@ -222,7 +222,8 @@ class Stores implements ResourceStores {
     const base = this.#storeOf(definition.type);
     const transforming = this.#options.storeFor?.(base, definition.type, prefix);
     const store = transforming ?? base;
-    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, maxPending, figures, ...events });
+    const what = describedKind(definition);
+    const cache = new WatchCache({ store, clock: this.clock, log, prefix, codec, what, maxPending, figures, ...events });
     this.#caches.set(storagePath, cache);
     this.#codecs.set(cache, codec);
     const storage = transforming
@@ -256,3 +257,13 @@ class Stores implements ResourceStores {
     return informer as unknown as Informer<T>;
   }
 }
+
+/** As upstream's messages name what a cache holds: built-in kinds by their Go types. */
+function describedKind({ type, custom }: ResourceDefinition): string {
+  if (custom) return `${apiVersionOf(type)}, Kind=${type.kind}`;
+  const [group = ""] = type.group.split(".");
+  return `*${goPackages[type.group] ?? (group === "" ? "core" : group)}.${type.kind}`;
+}
+
+/** Of groups whose package is not called after them. */
+const goPackages: Readonly<Record<string, string>> = { "events.k8s.io": "core", "internal.apiserver.k8s.io": "apiserverinternal" };

@@ -14,6 +14,7 @@ import { CacheIndex } from "./cache-index.ts";
 import { EventRing, type EventRingOptions } from "./event-ring.ts";
 import type { ObjectCodec, ObjectVersion } from "./object-version.ts";
 import { Progress } from "./progress.ts";
+import { Readiness } from "./readiness.ts";
 import { ResourceFigures } from "./resource-figures.ts";
 import { readHistory } from "./store-history.ts";
 import { type CacheScope, CacheWatcher, type FieldValue } from "./watcher.ts";
@@ -26,6 +27,8 @@ export interface WatchCacheOptions extends EventRingOptions {
   /** "/registry/pods/". */
   readonly prefix: string;
   readonly codec: ObjectCodec;
+  /** What it holds, in messages: "*core.Pod". Default: the prefix. */
+  readonly what?: string;
   /** Events that may wait for a slow watcher. Default 8192. */
   readonly maxPending?: number | undefined;
   /** Where its changes and reads are counted. */
@@ -69,6 +72,7 @@ export class WatchCache {
   readonly #fieldIndexes = new Map<FieldValue, CacheIndex>();
   readonly #listeners = new Set<ChangeListener>();
   readonly #progress: Progress;
+  readonly #readiness: Readiness;
   #ready: Promise<void> | undefined;
   #loaded = false;
   #stopped = false;
@@ -81,12 +85,20 @@ export class WatchCache {
     this.figures = options.figures ?? new ResourceFigures();
     this.#ring = new EventRing(options);
     this.#progress = new Progress(options.clock);
+    this.#readiness = new Readiness(options.clock, options.what ?? options.prefix);
   }
 
   /** Loads the objects on first use; resolves when they are there. */
   ready(): Promise<void> {
     this.#ready ??= this.#load();
     return this.#ready;
+  }
+
+  /** As ready(), for who does not wait for ever: throws CacheNotReadyError while the objects cannot be loaded. */
+  async readable(): Promise<void> {
+    if (this.#readiness.isReady) return;
+    void this.ready();
+    await this.#readiness.wait();
   }
 
   get hasLoaded(): boolean {
@@ -179,9 +191,9 @@ export class WatchCache {
     return true;
   }
 
-  /** Resolves when the mirror has reached `revision`; throws RevisionNotReachedError after `timeoutMs`. */
+  /** Resolves when the mirror has reached `revision`; throws RevisionNotReachedError after `timeoutMs`, CacheNotReadyError. */
   async reach(revision: number, timeoutMs = 3000): Promise<void> {
-    await this.ready();
+    if (!this.#readiness.isReady) await this.readable();
     if (this.#progress.revision >= revision) {
       this.figures.waited(0);
       return;
@@ -288,6 +300,7 @@ export class WatchCache {
     this.#trimming?.cancel();
     this.endWatches();
     this.#progress.stop();
+    this.#readiness.stop();
   }
 
   #between(prefix: string, from: string): Iterable<ObjectVersion> {
@@ -333,8 +346,10 @@ export class WatchCache {
           onEvents: (events, upTo) => this.#apply(events, upTo),
           onError: (error) => this.#reload(error),
         });
+        this.#readiness.succeeded();
         return;
       } catch (error) {
+        this.#readiness.failed(error);
         log.error("Could not load objects from the store", { prefix, error });
         await clock.sleep(reloadDelayMs);
       }
@@ -346,6 +361,7 @@ export class WatchCache {
     if (this.#stopped) return;
     this.#options.log.warn("The store's watch has ended; reading the objects again", { prefix: this.#options.prefix, error });
     this.endWatches();
+    this.#readiness.lost();
     this.#ready = this.#load();
     void this.#ready;
   }
