@@ -86,7 +86,12 @@ export const operationsFlags = {
     "who keeps the endpoints of the service kubernetes: this server with its peers, or nobody",
   ),
   "tracing-config-file": flag(optionalText, undefined, "TracingConfiguration: which requests are traced, and the collector they go to"),
-  profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process and the state of priority and fairness"),
+  profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process, the log's verbosity, the state of priority and fairness"),
+  "debug-socket-path": flag(
+    optionalText,
+    undefined,
+    "Unix socket at which profiles and the log's verbosity are served to whoever may open it",
+  ),
 };
 
 /** How events go to one back end. */
@@ -123,6 +128,7 @@ export interface OperationsSettings {
   /** Absent: nothing is traced. */
   readonly tracingConfigFile?: string;
   readonly profiling: boolean;
+  readonly debugSocketPath?: string;
   readonly eventTtlMs: number;
   readonly endpointReconciler: "lease" | "none";
 }
@@ -137,6 +143,7 @@ export function operationsSettings(values: FlagValues<typeof operationsFlags>): 
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],
     profiling: values.profiling,
+    ...(values["debug-socket-path"] ? { debugSocketPath: values["debug-socket-path"] } : {}),
     eventTtlMs: values["event-ttl"],
     endpointReconciler: values["endpoint-reconciler-type"],
   };

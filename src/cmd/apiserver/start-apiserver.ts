@@ -34,6 +34,7 @@ import { startFlowSchemaStatus } from "../../apiserver/flow-control/flow-schema-
 import { keepFlowControlDefaults } from "../../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../../apiserver/health.ts";
 import { browserStages } from "../../apiserver/http/browser-headers.ts";
+import type { EndpointSource } from "../../apiserver/http/endpoints.ts";
 import { createFilterMetrics } from "../../apiserver/http/filter-metrics.ts";
 import { createRequestMetrics } from "../../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../../apiserver/in-process-transport.ts";
@@ -51,7 +52,7 @@ import { registerServerMetrics } from "../../apiserver/server-metrics.ts";
 import { createWebhookClient } from "../../apiserver/webhook/create-webhook-client.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
-import { createLogger, errorText, type Logger } from "../../base/log.ts";
+import { createLogger, errorText, type Logger, LogLevel } from "../../base/log.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
 import { registerProcessMetrics } from "../../base/process-metrics.ts";
 import { registerRegistryFigures } from "../../base/registry-figures.ts";
@@ -75,6 +76,7 @@ import { type AuthenticationSources, openAuthenticationSources } from "./authent
 import { openAuthorization } from "./authorization.ts";
 import { bootstrap } from "./bootstrap-apiserver.ts";
 import { serveCustomResources } from "./custom-resources.ts";
+import type { Debugging, DebuggingDeps } from "./debugging.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
@@ -126,7 +128,9 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
-  const logger = deps.logger ?? createLogger("apiserver", settings.log);
+  const { profiling, debugSocketPath } = settings.operations;
+  const level = profiling || debugSocketPath !== undefined ? new LogLevel() : undefined;
+  const logger = deps.logger ?? createLogger("apiserver", level ? { ...settings.log, level } : settings.log);
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
@@ -139,6 +143,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   await checkPeerAuthority(settings);
   const tracing = stack.add(await openTracing(settings, { clock, logger: logger.named("tracing") }));
   const apis = await servedApis(settings, { clock, logger });
+  const debugging = level && stack.add(await openDebugging(settings, { clock, logger: logger.named("debugging"), level }));
   const [{ store, others, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -216,6 +221,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     aggregator,
     audit: audit?.stages,
     tracing,
+    debug: profiling && debugging ? [debugging.endpoints] : [],
     checks: encryption?.healthChecks ?? [],
     storeChecks: overrideChecks(others, settings),
     settings,
@@ -310,12 +316,19 @@ async function openEgress({ edge: { egressSelectorFile: file } }: ApiServerSetti
   }
 }
 
+/** Throws CommandError. */
+async function openDebugging({ operations }: ApiServerSettings, deps: DebuggingDeps): Promise<Debugging> {
+  const { openDebugging } = await import("./debugging.ts");
+  return openDebugging(deps, operations.debugSocketPath);
+}
+
 interface Wiring {
   readonly computed: Computed;
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
   readonly audit: AuditStages | undefined;
   readonly tracing: Tracing;
+  readonly debug: readonly EndpointSource[];
   readonly checks: readonly HealthCheck[];
   readonly storeChecks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
@@ -441,7 +454,7 @@ function wire(w: Wiring): ApiServer {
           keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
           overrideChecks: w.storeChecks,
-          more: flowControl.endpoints,
+          more: [...flowControl.endpoints, ...w.debug],
           address: () => `${urlHost(advertiseAddress)}:${state.port}`,
         }),
       ),
