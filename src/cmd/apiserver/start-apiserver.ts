@@ -80,7 +80,7 @@ import type { Debugging, DebuggingDeps } from "./debugging.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
-import { followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
+import { externalAddress, followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
 import { openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
 import { checkPeerAuthority, createPeers } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
@@ -167,6 +167,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
   registerRegistryFigures(metrics);
+  metrics.hide(settings.operations.disabledMetrics);
   registerFeatureMetrics(metrics, settings.featureGates);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
@@ -455,7 +456,7 @@ function wire(w: Wiring): ApiServer {
           checks: w.checks,
           overrideChecks: w.storeChecks,
           more: [...flowControl.endpoints, ...w.debug],
-          address: () => `${urlHost(advertiseAddress)}:${state.port}`,
+          address: () => externalAddress(settings.externalHostname ?? advertiseAddress, state.port),
         }),
       ),
       metrics: createRequestMetrics(metrics),
