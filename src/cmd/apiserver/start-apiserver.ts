@@ -1,7 +1,6 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
-import { ConfigError } from "../../api/encode/config-fields.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { registerFeatureMetrics } from "../../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../../apiserver/admission/admission.ts";
@@ -52,7 +51,7 @@ import { registerServerMetrics } from "../../apiserver/server-metrics.ts";
 import { createWebhookClient } from "../../apiserver/webhook/create-webhook-client.ts";
 import type { Clock } from "../../base/clock.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
-import { createLogger, errorText, type Logger, LogLevel } from "../../base/log.ts";
+import { createLogger, errorText, type Logger } from "../../base/log.ts";
 import { MetricsRegistry } from "../../base/metrics.ts";
 import { registerProcessMetrics } from "../../base/process-metrics.ts";
 import { registerRegistryFigures } from "../../base/registry-figures.ts";
@@ -76,11 +75,12 @@ import { type AuthenticationSources, openAuthenticationSources } from "./authent
 import { openAuthorization } from "./authorization.ts";
 import { bootstrap } from "./bootstrap-apiserver.ts";
 import { serveCustomResources } from "./custom-resources.ts";
-import type { Debugging, DebuggingDeps } from "./debugging.ts";
+import { openEgress } from "./egress.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
 import { externalAddress, followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
+import { logLevelFor, openDebugEndpoints } from "./open-debugging.ts";
 import { openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
 import { checkPeerAuthority, createPeers } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
@@ -128,8 +128,7 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
-  const { profiling, debugSocketPath } = settings.operations;
-  const level = profiling || debugSocketPath !== undefined ? new LogLevel() : undefined;
+  const level = logLevelFor(settings);
   const logger = deps.logger ?? createLogger("apiserver", level ? { ...settings.log, level } : settings.log);
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
@@ -143,7 +142,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   await checkPeerAuthority(settings);
   const tracing = stack.add(await openTracing(settings, { clock, logger: logger.named("tracing") }));
   const apis = await servedApis(settings, { clock, logger });
-  const debugging = level && stack.add(await openDebugging(settings, { clock, logger: logger.named("debugging"), level }));
+  const debugging = level && stack.add(await openDebugEndpoints(settings, { clock, logger: logger.named("debugging"), level }));
   const [{ store, others, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -222,7 +221,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     aggregator,
     audit: audit?.stages,
     tracing,
-    debug: profiling && debugging ? [debugging.endpoints] : [],
+    debug: debugging?.atPort ?? [],
     checks: encryption?.healthChecks ?? [],
     storeChecks: overrideChecks(others, settings),
     settings,
@@ -304,23 +303,6 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     clientFor: (user) => createClient(transportFor(user)),
     stop: () => stack.stop(),
   };
-}
-
-/** Throws CommandError. */
-async function openEgress({ edge: { egressSelectorFile: file } }: ApiServerSettings): Promise<EgressSelector> {
-  if (file === undefined) return {};
-  const { openEgressSelector } = await import("../../apiserver/egress/egress-selector.ts");
-  try {
-    return await openEgressSelector(file);
-  } catch (error) {
-    throw error instanceof ConfigError ? new CommandError(`--egress-selector-config-file: ${error.message}`) : error;
-  }
-}
-
-/** Throws CommandError. */
-async function openDebugging({ operations }: ApiServerSettings, deps: DebuggingDeps): Promise<Debugging> {
-  const { openDebugging } = await import("./debugging.ts");
-  return openDebugging(deps, operations.debugSocketPath);
 }
 
 interface Wiring {
