@@ -78,7 +78,6 @@ const withoutEffect = flagsWithoutEffect({
   "permit-address-sharing": "true",
   "permit-port-sharing": "true",
   "runtime-config-emulation-forward-compatible": "true",
-  "send-retry-after-while-not-ready-once": "true",
   "show-hidden-metrics-for-version": hiddenFor,
   "storage-initialization-timeout": periodMs,
   "watch-cache": "true",
