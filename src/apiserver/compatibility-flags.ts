@@ -32,15 +32,6 @@ const cacheSizes: FlagType<string> = {
 
 const metricName = "[a-zA-Z_:][a-zA-Z0-9_:]*";
 
-const metricNames: FlagType<string> = {
-  placeholder: "strings",
-  parse(value) {
-    if (value !== "" && !value.split(",").every((name) => new RegExp(`^${metricName}$`).test(name)))
-      throw new Error(`expected names of metrics (${metricName})`);
-    return value;
-  },
-};
-
 const metricLabels: FlagType<string> = {
   placeholder: "stringToString",
   parse(value) {
@@ -69,14 +60,12 @@ const withoutEffect = flagsWithoutEffect({
   "coordinated-leadership-retry-period": durationMs,
   "default-watch-cache-size": integer(),
   "delete-collection-workers": integer(),
-  "disabled-metrics": metricNames,
   "emulation-forward-compatible": "true",
   "enable-aggregator-routing": "true",
   "enable-garbage-collector": "true",
   "enable-logs-handler": "true",
   "etcd-count-metric-poll-period": durationMs,
   "etcd-db-metric-poll-interval": durationMs,
-  "external-hostname": undefined,
   "kubelet-timeout": durationMs,
   "lease-reuse-duration-seconds": integer(),
   "livez-grace-period": periodMs,
@@ -89,7 +78,6 @@ const withoutEffect = flagsWithoutEffect({
   "permit-address-sharing": "true",
   "permit-port-sharing": "true",
   "runtime-config-emulation-forward-compatible": "true",
-  "send-retry-after-while-not-ready-once": "true",
   "show-hidden-metrics-for-version": hiddenFor,
   "storage-initialization-timeout": periodMs,
   "watch-cache": "true",

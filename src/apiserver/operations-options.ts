@@ -68,6 +68,17 @@ const auditFlags = {
   ...batchFlags("webhook", 400, 30_000, true),
 };
 
+const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
+
+const metricNames: FlagType<readonly string[]> = {
+  placeholder: "strings",
+  parse(value, previous) {
+    const names = value === "" ? [] : value.split(",");
+    if (!names.every((name) => metricName.test(name))) throw new Error(`expected names of metrics (${metricName.source.slice(1, -1)})`);
+    return [...(previous ?? []), ...names];
+  },
+};
+
 export const operationsFlags = {
   "enable-priority-and-fairness": flag(boolean, true, "queue and limit requests by priority level; else by the two limits alone"),
   "max-requests-inflight": flag(
@@ -86,7 +97,13 @@ export const operationsFlags = {
     "who keeps the endpoints of the service kubernetes: this server with its peers, or nobody",
   ),
   "tracing-config-file": flag(optionalText, undefined, "TracingConfiguration: which requests are traced, and the collector they go to"),
-  profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process and the state of priority and fairness"),
+  "disabled-metrics": flag(metricNames, [], "metrics that /metrics does not have"),
+  profiling: flag(boolean, false, "serve /debug/ paths: profiles of the process, the log's verbosity, the state of priority and fairness"),
+  "debug-socket-path": flag(
+    optionalText,
+    undefined,
+    "Unix socket at which profiles and the log's verbosity are served to whoever may open it",
+  ),
 };
 
 /** How events go to one back end. */
@@ -122,7 +139,9 @@ export interface OperationsSettings {
   readonly maxMutatingRequestsInflight: number;
   /** Absent: nothing is traced. */
   readonly tracingConfigFile?: string;
+  readonly disabledMetrics: readonly string[];
   readonly profiling: boolean;
+  readonly debugSocketPath?: string;
   readonly eventTtlMs: number;
   readonly endpointReconciler: "lease" | "none";
 }
@@ -136,7 +155,9 @@ export function operationsSettings(values: FlagValues<typeof operationsFlags>): 
     priorityAndFairness: values["enable-priority-and-fairness"],
     maxRequestsInflight: values["max-requests-inflight"],
     maxMutatingRequestsInflight: values["max-mutating-requests-inflight"],
+    disabledMetrics: values["disabled-metrics"],
     profiling: values.profiling,
+    ...(values["debug-socket-path"] ? { debugSocketPath: values["debug-socket-path"] } : {}),
     eventTtlMs: values["event-ttl"],
     endpointReconciler: values["endpoint-reconciler-type"],
   };

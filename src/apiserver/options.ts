@@ -52,6 +52,8 @@ export interface ApiServerSettings {
   readonly securePort: number;
   /** The address other machines reach this server under; default: bindAddress, or this machine's where that is every address or a loopback one. */
   readonly advertiseAddress?: string;
+  /** The name, or "name:port", by which the server is told of in URLs. Default: the advertised address. */
+  readonly externalHostname?: string;
   readonly serving: ServingSettings;
   readonly edge: EdgeSettings;
   readonly authentication: AuthenticationSettings;
@@ -143,6 +145,11 @@ export const apiServerFlags = {
   "bind-address": flag(address, "0.0.0.0", "address to listen on"),
   "secure-port": flag(integer({ min: 0, max: 65535 }), 6443, "port to serve HTTPS on; 0 takes any that is free"),
   "advertise-address": flag(optionalAddress, undefined, "address under which other machines reach this server"),
+  "external-hostname": flag(
+    optionalText,
+    undefined,
+    "name of this server in URLs: where the keys of service-account tokens are, and in discovery; default the advertised address",
+  ),
   ...servingFlags,
   ...authenticationFlags,
   "service-cluster-ip-range": flag(orDefault(cidr, defaultServiceRange), defaultServiceRange, "addresses of services"),
@@ -251,6 +258,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     bindAddress: values["bind-address"],
     securePort: values["secure-port"],
     ...present("advertiseAddress", values["advertise-address"]),
+    ...present("externalHostname", values["external-hostname"]),
     serviceClusterIpRange: values["service-cluster-ip-range"],
     serviceNodePortRange: values["service-node-port-range"],
     ...admission,

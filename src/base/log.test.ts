@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parseFlags } from "./flags.ts";
-import { createLogger, type LogOptions } from "./log.ts";
+import { createLogger, LogLevel, type LogOptions } from "./log.ts";
 import { logFlags, logOptionsOf } from "./log-flags.ts";
 
 function collect(component: string, options: LogOptions) {
@@ -51,4 +51,18 @@ describe("createLogger()", () => {
   ])("refuses %j", (args, message) => {
     expect(() => flags(...args)).toThrow(message);
   });
+});
+
+it("a level that is set goes before the verbosity of all loggers", () => {
+  const lines: string[] = [];
+  const level = new LogLevel();
+  const logger = createLogger("a", { verbosity: 1, level, write: (line) => void lines.push(line) }).named("b");
+  logger.info("before", {}, 2);
+  expect(logger.enabled(2)).toBe(false);
+  level.set(2);
+  logger.info("after", {}, 2);
+  expect(logger.enabled(2)).toBe(true);
+  level.set(0);
+  logger.info("last", {}, 1);
+  expect(lines.map((line) => line.trim().split(" ").at(-1))).toEqual(["after"]);
 });

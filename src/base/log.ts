@@ -24,6 +24,19 @@ export interface ModuleVerbosity {
   readonly verbosity: number;
 }
 
+/** A verbosity that is set while loggers are in use; until then theirs counts. */
+export class LogLevel {
+  #current: number | undefined;
+
+  get current(): number | undefined {
+    return this.#current;
+  }
+
+  set(verbosity: number): void {
+    this.#current = verbosity;
+  }
+}
+
 export interface LogOptions {
   /** As upstream's -v: 0 is quiet, 2 is usual for servers, 4 is debugging. Default 0. */
   readonly verbosity?: number;
@@ -31,23 +44,26 @@ export interface LogOptions {
   readonly format?: "text" | "json";
   /** Verbosity of parts, by the names of their loggers. The first that fits counts. */
   readonly modules?: readonly ModuleVerbosity[];
+  /** Goes before everything else, once it is set. Default none. */
+  readonly level?: LogLevel;
   /** Where lines go; default standard error. */
   readonly write?: (line: string) => void;
 }
 
 export function createLogger(component: string, options: LogOptions = {}): Logger {
   const verbosity = verbosityOf(component, options);
+  const { level } = options;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   const lineOf = options.format === "json" ? jsonLine : textLine;
   const emit = (level: Level, message: string, values?: LogValues, at = 0): void =>
     write(`${lineOf({ level, component, message, at }, values)}\n`);
   return {
     info(message, values, at = 0) {
-      if (at <= verbosity) emit("I", message, values, at);
+      if (at <= (level?.current ?? verbosity)) emit("I", message, values, at);
     },
     warn: (message, values) => emit("W", message, values),
     error: (message, values) => emit("E", message, values),
-    enabled: (at) => at <= verbosity,
+    enabled: (at) => at <= (level?.current ?? verbosity),
     named: (name) => createLogger(name, options),
   };
 }

@@ -26,6 +26,7 @@ const maxSeries = 5000;
 
 export class MetricsRegistry {
   readonly #metrics = new Map<string, Metric>();
+  #hidden: ReadonlySet<string> = new Set();
   readonly #collectors: (() => void)[] = [];
   readonly #included: (() => string)[] = [];
 
@@ -57,17 +58,27 @@ export class MetricsRegistry {
     this.#included.push(written);
   }
 
-  /** The help texts of all metrics, whether or not anything has been counted. */
+  /** The help texts of all metrics that are written, whether or not anything has been counted. */
   *helps(): Generator<string, void, void> {
-    for (const metric of this.#metrics.values()) yield metric.help;
+    for (const [name, metric] of this.#metrics) if (!this.#hidden.has(name)) yield metric.help;
   }
 
   /** Everything, in Prometheus' text format. */
   text(): string {
     for (const collect of this.#collectors) collect();
     const lines: string[] = [];
-    for (const name of [...this.#metrics.keys()].sort()) this.#metrics.get(name)?.write(lines);
+    for (const name of [...this.#metrics.keys()].sort()) if (!this.#hidden.has(name)) this.#metrics.get(name)?.write(lines);
     return `${lines.join("\n")}\n${this.#included.map((written) => written()).join("")}`;
+  }
+
+  /** From now on these are not written. */
+  hide(names: readonly string[]): void {
+    this.#hidden = new Set(names);
+  }
+
+  /** How many metrics are not written. */
+  get hiddenCount(): number {
+    return [...this.#hidden].filter((name) => this.#metrics.has(name)).length;
   }
 
   #register<S>(name: string, family: Family<S>): Family<S> {

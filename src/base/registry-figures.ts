@@ -1,5 +1,5 @@
 // How many metrics a component has, by their level of stability: what upstream's components tell of their own registry. Read off
-// the help texts, which begin with the level. None is ever hidden or disabled here.
+// the help texts, which begin with the level. None is ever hidden here; those that are not written are disabled.
 import type { MetricsRegistry } from "./metrics.ts";
 
 export function registerRegistryFigures(metrics: MetricsRegistry): void {
@@ -9,9 +9,11 @@ export function registerRegistryFigures(metrics: MetricsRegistry): void {
     ["deprecated_version", "stability_level"],
   );
   metrics.counter("hidden_metrics_total", "[BETA] The count of hidden metrics.").series();
-  metrics.counter("disabled_metrics_total", "[BETA] The count of disabled metrics.").series();
+  const disabled = metrics.counter("disabled_metrics_total", "[BETA] The count of disabled metrics.");
   metrics.beforeScrape(() => {
     registered.reset();
+    disabled.reset();
+    disabled.series().add(metrics.hiddenCount);
     for (const help of metrics.helps()) {
       const [, level, since = ""] = /^\[([A-Z]+)\](?: \(Deprecated since ([\d.]+)\))?/.exec(help) ?? [];
       if (level !== undefined) registered.series(since, level).add();

@@ -127,7 +127,8 @@ export function verificationKey(key: KeyObject): VerificationKey {
   return { id: keyIdOf(publicKey), key: publicKey, algorithm: signingAlgorithmOf(publicKey) };
 }
 
-/** The key as a member of a JSON Web Key Set. */
+/** The key as a member of a JSON Web Key Set, in upstream's order. */
 export function jwkOf(key: VerificationKey): Readonly<Record<string, unknown>> {
-  return { use: "sig", ...key.key.export({ format: "jwk" }), kid: key.id, alg: key.algorithm };
+  const { kty, crv, ...parts } = key.key.export({ format: "jwk" });
+  return { use: "sig", kty, kid: key.id, ...(crv === undefined ? {} : { crv }), alg: key.algorithm, ...parts };
 }

@@ -62,7 +62,7 @@ const verbNames: Readonly<Record<string, string>> = {
 function endWhenAnswered(span: ActiveSpan, context: RequestContext, response: ApiResponse): void {
   const status = "status" in response ? response.status : response.kind === "watch" ? 200 : 101;
   const attributes = {
-    ...(context.bodyBytes === undefined ? {} : { "http.request.body.size": context.bodyBytes }),
+    ...(context.bodyBytes ? { "http.request.body.size": context.bodyBytes } : {}),
     ...(response.kind === "bytes" ? { "http.response.body.size": response.bytes.length } : {}),
     "http.response.status_code": status,
   };

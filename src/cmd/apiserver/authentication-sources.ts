@@ -63,6 +63,7 @@ async function readSources(settings: ApiServerSettings, stack: StopStack, deps: 
     ...keyFiles.map((path) => readFor("service-account-key-file", path, readPublicKeys)),
   ]);
   const signer = await openSigner(settings, stack, deps);
+  warnOfShortLives(settings, signer, deps.logger);
   const audiences = apiAudiences(settings.authentication);
   const webhookTokens = webhook && (await openWebhook(webhook, audiences, stack, deps));
   const { jwt, anonymous } = await openJwt(settings, audiences, stack, deps);
@@ -96,6 +97,29 @@ async function openSigner(
       `--service-account-max-token-expiration: expected at most what --service-account-signing-endpoint supports, ${formatDuration(longestMs)}`,
     );
   return signer;
+}
+
+/** Tokens of pods that ask for this time are to live for a year, so that nobody who does not renew them yet is cut off. */
+const [extendedFrom, extendedTo] = [3607, 365 * 86_400];
+
+/** As upstream: what the limit of tokens' lives leaves of that. */
+function warnOfShortLives(settings: ApiServerSettings, signer: ExternalSigner | undefined, logger: Logger): void {
+  const { maxTokenExpirationMs, extendTokenExpiration } = settings.authentication.serviceAccounts;
+  const maxSeconds = maxTokenExpirationMs / 1000 || (signer?.maxExpirationSeconds ?? 0);
+  if (!extendTokenExpiration || maxSeconds === 0) return;
+  const longest = formatDuration(maxSeconds * 1000);
+  const whose = signer ? "token lifetime supported by external-jwt-signer must be" : "service-account-max-token-expiration must be set";
+  const extends_ = "service-account-extend-token-expiration is true";
+  if (maxSeconds < extendedFrom)
+    logger.warn(
+      `${extends_}, in order to correctly trigger safe transition logic, ${whose} longer than ${extendedFrom} seconds (currently ${longest})`,
+    );
+  if (maxSeconds >= extendedTo) return;
+  logger.warn(
+    signer
+      ? `${extends_}, tokens validity will be caped at the smaller of ${extendedTo} seconds and maximum token lifetime supported by external-jwt-signer (${longest})`
+      : `${extends_}, enabling tokens valid up to ${extendedTo} seconds, which is longer than service-account-max-token-expiration set to ${longest}`,
+  );
 }
 
 export const apiAudiences = ({ apiAudiences: given, serviceAccounts }: AuthenticationSettings): readonly string[] =>

@@ -216,6 +216,7 @@ describe("flags of kube-apiserver's manifests", () => {
     ["--tls-curve-preferences=23,29,23", "duplicate curve preference 23"],
     ["--tls-curve-preferences=30", "curve preference 30 is not supported: expected some of 23, 24, 25, 29, 4587, 4588, 4589"],
     ["--tls-curve-preferences=X25519", "expected a whole number"],
+    ["--disabled-metrics=a-b", "expected names of metrics ([a-zA-Z_:][a-zA-Z0-9_:]*)"],
     ["--etcd-servers-overrides=/events#http://127.0.0.1:1", "--etcd-servers-overrides: expected --etcd-servers beside it"],
     ["--etcd-servers-overrides=events#http://127.0.0.1:1", "expected group/resource#servers, where servers are URLs"],
     ["--etcd-servers-overrides=/events#http://a:1;", "expected group/resource#servers, where servers are URLs"],
@@ -357,6 +358,23 @@ describe("flags of kube-apiserver's manifests", () => {
       expect(JSON.parse(leases.text).items[0].metadata.annotations).toEqual({ "kubernetes.io/peer-advertise-address": "10.1.2.3:7777" });
     }, 60_000);
     await expect(start("--peer-ca-file=/no/such/file")).rejects.toThrow("--peer-ca-file: ENOENT");
+  });
+
+  it("has the name that it is told, and not the metrics that it is not to have", async () => {
+    const server = await start(
+      "--external-hostname=api.example.com",
+      "--disabled-metrics=kubernetes_build_info,kubernetes_feature_enabled",
+    );
+    const api = JSON.parse((await request(server, "/api", credentials(server))).text);
+    expect(api.serverAddressByClientCIDRs[0].serverAddress).toBe(`api.example.com:${server.port}`);
+    const discovery = JSON.parse((await request(server, "/.well-known/openid-configuration", credentials(server))).text);
+    expect(discovery.jwks_uri).toBe(`https://api.example.com:${server.port}/openid/v1/jwks`);
+    const metrics = (await request(server, "/metrics", credentials(server))).text;
+    expect(metrics).not.toContain("kubernetes_build_info");
+    expect(metrics).toContain("\ndisabled_metrics_total 2\n");
+    const other = await start("--external-hostname=api.example.com:443");
+    const { serverAddressByClientCIDRs } = JSON.parse((await request(other, "/api", credentials(other))).text);
+    expect(serverAddressByClientCIDRs[0].serverAddress).toBe("api.example.com:443");
   });
 
   it("exchanges keys in the groups that were chosen alone", async () => {

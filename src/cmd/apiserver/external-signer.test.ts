@@ -3,8 +3,14 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { SignerFixture } from "../../apiserver/authn/external-signer/external-signer-fixture.ts";
 import { decodeJwt, decodeJwtHeader } from "../../apiserver/authn/jwt.ts";
+import { apiServerFlags, apiServerOptions } from "../../apiserver/options.ts";
+import { realClock } from "../../base/clock.ts";
+import { parseFlags } from "../../base/flags.ts";
+import { createLogger } from "../../base/log.ts";
+import { MetricsRegistry } from "../../base/metrics.ts";
 import { RpcError } from "../../rpc/rpc-error.ts";
 import { ApiServerFixture, call, whoIs } from "./apiserver-fixture.ts";
+import { openAuthenticationSources } from "./authentication-sources.ts";
 
 const account = "/api/v1/namespaces/default/serviceaccounts/default";
 const tokenRequest = (spec: object): object => ({ apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec });
@@ -58,4 +64,26 @@ test("what does not go with an external signer is refused", async () => {
     "--service-account-signing-endpoint: expected neither --service-account-signing-key-file nor --service-account-key-file beside it",
   );
   expect(await f.problem("--service-account-signing-endpoint=@a..b")).toContain("expected the name of an abstract socket");
+});
+
+test("what the limit of tokens' lives leaves of the year that pods' tokens get is said at the start", async () => {
+  const linesOf = async (...flags: string[]): Promise<readonly string[]> => {
+    const lines: string[] = [];
+    const logger = createLogger("authentication", { write: (line) => void lines.push(line.replace(/^[^\]]*\] /, "").trim()) });
+    const settings = apiServerOptions(parseFlags(apiServerFlags, flags).values);
+    const sources = await openAuthenticationSources(settings, { clock: realClock, logger, metrics: new MetricsRegistry() });
+    await sources.stop();
+    return lines;
+  };
+  const extended = "service-account-extend-token-expiration is true, enabling tokens valid up to 31536000 seconds";
+  expect(await linesOf()).toEqual([]);
+  expect(await linesOf("--service-account-max-token-expiration=8760h")).toEqual([]);
+  expect(await linesOf("--service-account-max-token-expiration=2h", "--service-account-extend-token-expiration=false")).toEqual([]);
+  expect(await linesOf("--service-account-max-token-expiration=2h")).toEqual([
+    `${extended}, which is longer than service-account-max-token-expiration set to 2h0m0s`,
+  ]);
+  expect(await linesOf("--service-account-max-token-expiration=1h")).toEqual([
+    "service-account-extend-token-expiration is true, in order to correctly trigger safe transition logic, service-account-max-token-expiration must be set longer than 3607 seconds (currently 1h0m0s)",
+    `${extended}, which is longer than service-account-max-token-expiration set to 1h0m0s`,
+  ]);
 });

@@ -88,3 +88,9 @@ export function urlHost(address: string): string {
   if (isEveryAddress(address)) return "127.0.0.1";
   return address.includes(":") ? `[${address}]` : address;
 }
+
+/** "name:port", where the name does not have a port already. */
+export function externalAddress(name: string, port: number): string {
+  if (/^(?:[^:]+|\[.*\]):\d+$/.test(name)) return name;
+  return `${urlHost(name)}:${port}`;
+}

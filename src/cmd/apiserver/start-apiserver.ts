@@ -1,7 +1,6 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
 import { join } from "node:path";
-import { ConfigError } from "../../api/encode/config-fields.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { registerFeatureMetrics } from "../../api/semantics/feature-gates.ts";
 import type { AdmissionPlugin } from "../../apiserver/admission/admission.ts";
@@ -35,6 +34,7 @@ import { startFlowSchemaStatus } from "../../apiserver/flow-control/flow-schema-
 import { keepFlowControlDefaults } from "../../apiserver/flow-control/reconcile-defaults.ts";
 import type { HealthCheck } from "../../apiserver/health.ts";
 import { browserStages } from "../../apiserver/http/browser-headers.ts";
+import type { EndpointSource } from "../../apiserver/http/endpoints.ts";
 import { createFilterMetrics } from "../../apiserver/http/filter-metrics.ts";
 import { createRequestMetrics } from "../../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../../apiserver/in-process-transport.ts";
@@ -76,10 +76,12 @@ import { type AuthenticationSources, openAuthenticationSources } from "./authent
 import { openAuthorization } from "./authorization.ts";
 import { bootstrap } from "./bootstrap-apiserver.ts";
 import { serveCustomResources } from "./custom-resources.ts";
+import { openEgress } from "./egress.ts";
 import { openEncryption } from "./encryption.ts";
 import { createFlowControl } from "./flow-control.ts";
 import { loadKubeletClient } from "./kubelet-client.ts";
-import { followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
+import { externalAddress, followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
+import { logLevelFor, openDebugEndpoints } from "./open-debugging.ts";
 import { openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
 import { checkPeerAuthority, createPeers } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
@@ -127,7 +129,8 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
   const { clock } = deps;
-  const logger = deps.logger ?? createLogger("apiserver", settings.log);
+  const level = logLevelFor(settings);
+  const logger = deps.logger ?? createLogger("apiserver", level ? { ...settings.log, level } : settings.log);
   const metrics = new MetricsRegistry();
   // What can be wrong with the flags comes first: nothing is being written yet when it is refused.
   const authenticationLogger = logger.named("authentication");
@@ -140,6 +143,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   await checkPeerAuthority(settings);
   const tracing = stack.add(await openTracing(settings, { clock, logger: logger.named("tracing") }));
   const apis = await servedApis(settings, { clock, logger });
+  const debugging = level && stack.add(await openDebugEndpoints(settings, { clock, logger: logger.named("debugging"), level }));
   const [{ store, others, prefix, compactor, checks: storeChecks, sizeBytes }, pki] = await Promise.all([
     openStore(settings, { clock, logger }),
     loadOrCreatePki({
@@ -163,6 +167,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   stack.add(compactor);
   registerProcessMetrics(metrics, clock);
   registerRegistryFigures(metrics);
+  metrics.hide(settings.operations.disabledMetrics);
   registerFeatureMetrics(metrics, settings.featureGates);
   const encryption = await openEncryption(settings, { clock, logger: logger.named("encryption"), metrics });
   if (encryption) stack.add(encryption);
@@ -217,6 +222,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     aggregator,
     audit: audit?.stages,
     tracing,
+    debug: debugging?.atPort ?? [],
     checks: encryption?.healthChecks ?? [],
     storeChecks: overrideChecks(others, settings),
     settings,
@@ -301,23 +307,13 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   };
 }
 
-/** Throws CommandError. */
-async function openEgress({ edge: { egressSelectorFile: file } }: ApiServerSettings): Promise<EgressSelector> {
-  if (file === undefined) return {};
-  const { openEgressSelector } = await import("../../apiserver/egress/egress-selector.ts");
-  try {
-    return await openEgressSelector(file);
-  } catch (error) {
-    throw error instanceof ConfigError ? new CommandError(`--egress-selector-config-file: ${error.message}`) : error;
-  }
-}
-
 interface Wiring {
   readonly computed: Computed;
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
   readonly audit: AuditStages | undefined;
   readonly tracing: Tracing;
+  readonly debug: readonly EndpointSource[];
   readonly checks: readonly HealthCheck[];
   readonly storeChecks: readonly HealthCheck[];
   readonly settings: ApiServerSettings;
@@ -444,8 +440,8 @@ function wire(w: Wiring): ApiServer {
           keysUri: settings.authentication.serviceAccounts.jwksUri,
           checks: w.checks,
           overrideChecks: w.storeChecks,
-          more: flowControl.endpoints,
-          address: () => `${urlHost(advertiseAddress)}:${state.port}`,
+          more: [...flowControl.endpoints, ...w.debug],
+          address: () => externalAddress(settings.externalHostname ?? advertiseAddress, state.port),
         }),
       ),
       metrics: createRequestMetrics(metrics),

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -25,6 +26,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "coracle-signer-"));
   socket = join(directory, "signer.sock");
   clock = new VirtualClock();
+  metrics = new MetricsRegistry();
   signer = new SignerFixture();
   running.push(signer);
 });
@@ -58,6 +60,17 @@ describe("openExternalSigner()", () => {
     expect(text).toContain('apiserver_externaljwt_fetch_keys_request_total{code="OK"} 1');
     expect(text).toContain("apiserver_externaljwt_fetch_keys_data_timestamp 1.7000000005e+09");
     expect(text).toContain('apiserver_externaljwt_request_duration_seconds_count{code="OK",method="/v1.ExternalJWTSigner/Metadata"} 1');
+  });
+
+  it("finds a signer at an abstract socket", async () => {
+    await signer.serve(socket);
+    const name = `coracle-signer-${process.pid}`;
+    const abstract = createServer((incoming) => void incoming.pipe(connect(socket)).pipe(incoming));
+    await new Promise<void>((resolve) => abstract.listen(`\0${name}`, resolve));
+    const opened = await openExternalSigner({ clock, metrics, logger: silentLogger }, { endpoint: `@${name}`, timeoutMs: 30_000 });
+    expect(opened.keys.published).toHaveLength(1);
+    await opened.stop();
+    await new Promise((resolve) => abstract.close(resolve));
   });
 
   it("waits for a signer that comes later", async () => {
