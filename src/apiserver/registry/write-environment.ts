@@ -7,6 +7,7 @@ import type { AdmissionRequest } from "../admission/admission.ts";
 import { Reinvocation } from "../admission/reinvocation.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
+import { addWarning } from "../http/warnings.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { FieldWriter } from "./field-management.ts";
@@ -69,8 +70,7 @@ export function fieldWriter(env: WriteEnvironment, store: ResourceStore, { manag
 }
 
 export function warn(request: WriteRequest, text: string): void {
-  const { warnings } = request.context;
-  if (!warnings.includes(text)) warnings.push(text);
+  addWarning(request.context.warnings, text);
 }
 
 export interface AdmissionSubject {
