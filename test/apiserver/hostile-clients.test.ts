@@ -379,6 +379,52 @@ describe("definitions of custom resources", () => {
   });
 });
 
+describe("what could be remembered is not, where it may be of any size:", () => {
+  const ask = async (count: number, request: (i: number) => Promise<Reply>): Promise<void> => {
+    for (let i = 0; i < count; i += 10) await several(10, (j) => request(i + j));
+  };
+
+  test("paths of strangers", async () => {
+    const path = (i: number): string => `/api/v1/namespaces/default/pods/p/${i}${"x".repeat(900_000)}`;
+    await ask(600, (i) => send(`${target.url}${path(i)}`, {}));
+  }, 120_000);
+
+  test("names of fields", async () => {
+    const data = (i: number): object => Object.fromEntries(Array.from({ length: 4000 }, (_, j) => [`k${i}_${j}${"x".repeat(180)}`, ""]));
+    await ask(300, (i) =>
+      target.admin(`${configMaps}?dryRun=All`, { method: "POST", headers: json, body: JSON.stringify({ metadata: { name: "a" }, data: data(i) }) }),
+    );
+  }, 240_000);
+});
+
+describe("lists that multiply", () => {
+  const listed = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+
+  test("of a role are not taken apart", async () => {
+    const roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    await target.created("/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings", {
+      metadata: { name: "tenant-admin" },
+      roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "admin" },
+      subjects: [{ kind: "ServiceAccount", name: "tenant", namespace: "default" }],
+    });
+    const rules = [{ apiGroups: listed("g", 500), resources: listed("r", 500), verbs: listed("v", 500) }];
+    const headers = { ...json, authorization: `Bearer ${tenant}` };
+    const reply = await send(`${target.url}${roles}`, { method: "POST", headers, body: JSON.stringify({ metadata: { name: "a" }, rules }) });
+    expect(statusOf(reply)).toMatchObject({ code: 403, message: expect.stringContaining("more than 20000 permissions") });
+  });
+
+  test("of a pod are not compared each with each", async () => {
+    const ports = Array(50_000).fill({ containerPort: 80 });
+    const items = Array(30_000).fill({ key: "k", path: "a" });
+    const pod = (spec: object): string => JSON.stringify({ metadata: { name: "a" }, spec: { serviceAccountName: "tenant", ...spec } });
+    const create = (spec: object): Promise<Reply> =>
+      target.admin("/api/v1/namespaces/default/pods?dryRun=All", { method: "POST", headers: json, body: pod(spec) });
+    const web = { name: "c", image: "i" };
+    expect((await create({ containers: [{ ...web, ports }] })).status).toBe(201);
+    expect((await create({ containers: [web], volumes: [{ name: "v", configMap: { name: "m", items } }] })).status).toBe(201);
+  }, 120_000);
+});
+
 test("none of this has cost memory that stays, or was a defect to the server", async () => {
   expect((await target.residentMiB()) - residentAtStart).toBeLessThan(500);
   expect(target.process.output()).not.toMatch(/Request failed|Answer broken off|Maximum call stack/);

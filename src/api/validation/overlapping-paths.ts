@@ -47,17 +47,41 @@ function projectedPaths({ configMap, secret, downwardAPI, serviceAccountToken }:
   return serviceAccountToken ? sourced([serviceAccountToken], "ServiceAccountToken") : [];
 }
 
+/** Pairs that are looked for: far more than anybody is told of. Any number of equal paths makes a square of pairs. */
+const maxPairs = 1000;
+
+/** Each with those before it, in their order. */
 function overlaps(paths: readonly SourcedPath[]): string[] {
-  const before: SourcedPath[] = [];
-  const found: string[] = [];
-  for (const { path, source } of paths) {
-    const next = { path: path.replace(/\/+$/, ""), source };
-    for (const other of before) if (isOverlap(next.path, other.path)) found.push(`${shown(next)} with ${shown(other)}`);
-    before.push(next);
-  }
-  return found;
+  const trimmed = paths.map(({ path, source }) => ({ path: withoutSlashesAtEnd(path), source }));
+  return overlappingPairs(trimmed.map(({ path }) => path)).map(([later, earlier]) => {
+    const [next, other] = [trimmed[later], trimmed[earlier]];
+    return next && other ? `${shown(next)} with ${shown(other)}` : "";
+  });
 }
 
-const isOverlap = (a: string, b: string): boolean => a !== "" && b !== "" && (`${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`));
+/** Indices of paths of which one is the other or a directory of it; the later one first. */
+function overlappingPairs(paths: readonly string[]): readonly (readonly [number, number])[] {
+  // With the slash before all other characters, what is in a directory comes right behind it.
+  const sorted = paths.flatMap((path, index) => (path === "" ? [] : [{ key: `${path}/`.replaceAll("/", "\0"), index }]));
+  sorted.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : a.index - b.index));
+  const around: { readonly key: string; readonly index: number }[] = [];
+  const pairs: [number, number][] = [];
+  for (const next of sorted) {
+    for (let last = around.at(-1); last && !next.key.startsWith(last.key); last = around.at(-1)) around.pop();
+    for (const { index } of around) {
+      if (pairs.length === maxPairs) break;
+      pairs.push([Math.max(index, next.index), Math.min(index, next.index)]);
+    }
+    around.push(next);
+  }
+  return pairs.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+}
+
+/** Not by a pattern: those look at each slash again for each before it. */
+function withoutSlashesAtEnd(path: string): string {
+  let end = path.length;
+  while (end > 0 && path[end - 1] === "/") end--;
+  return path.slice(0, end);
+}
 
 const shown = ({ path, source }: SourcedPath): string => (source === "" ? JSON.stringify(path) : `${JSON.stringify(path)} (${source})`);

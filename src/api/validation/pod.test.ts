@@ -32,6 +32,40 @@ describe("validatePod()", () => {
     ]);
   });
 
+  it("refuses mounts and devices that meet, and spread constraints that say the same", () => {
+    const volumes = [
+      { name: "v", emptyDir: {} },
+      { name: "b", persistentVolumeClaim: { claimName: "c" } },
+    ];
+    const volumeMounts = [
+      { name: "v", mountPath: "/a" },
+      { name: "v", mountPath: "/a" },
+      { name: "b", mountPath: "/d" },
+    ];
+    expect(messages(podOf({ volumeMounts, volumeDevices: [{ name: "b", devicePath: "/d" }] }, { volumes }))).toEqual([
+      'spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/a": must be unique',
+      'spec.containers[0].volumeMounts[2].name: Invalid value: "b": must not already exist in volumeDevices',
+      'spec.containers[0].volumeMounts[2].mountPath: Invalid value: "/d": must not already exist as a path in volumeDevices',
+      'spec.containers[0].volumeDevices[0].name: Invalid value: "b": must not already exist in volumeMounts',
+      'spec.containers[0].volumeDevices[0].devicePath: Invalid value: "/d": must not already exist as a path in volumeMounts',
+    ]);
+    const spread = (whenUnsatisfiable: string) => ({ maxSkew: 1, topologyKey: "zone", whenUnsatisfiable });
+    const same = spread("DoNotSchedule");
+    const topologySpreadConstraints = untyped<NonNullable<PodSpec["topologySpreadConstraints"]>>([same, spread("ScheduleAnyway"), same]);
+    expect(messages(podWith({ topologySpreadConstraints }))).toEqual([
+      'spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}: Duplicate value: "{zone, DoNotSchedule}"',
+    ]);
+  });
+
+  it("does not compare each of thousands of mounts and constraints with each", () => {
+    const many = <T>(make: (i: number) => T): T[] => Array.from({ length: 30_000 }, (_, i) => make(i));
+    const volumeMounts = many((i) => ({ name: "v", mountPath: `/${i}` }));
+    const topologySpreadConstraints = many((i) => ({ maxSkew: 1, topologyKey: `k${i}`, whenUnsatisfiable: "DoNotSchedule" as const }));
+    const beganMs = performance.now();
+    expect(messages(podOf({ volumeMounts }, { volumes: [{ name: "v", emptyDir: {} }], topologySpreadConstraints }))).toEqual([]);
+    expect(performance.now() - beganMs).toBeLessThan(5000);
+  }, 60_000);
+
   it("refuses two containers of one name, also among init containers", () => {
     const pod = podWith({ containers: [web, web], initContainers: [web] });
     expect(messages(pod)).toEqual([

@@ -12,13 +12,14 @@ export function validateTopologySpread(
   constraints: readonly TopologySpreadConstraint[],
   allows: PodAllowances | undefined,
 ): void {
+  const repeated = repeatedLater(constraints);
   for (const [i, constraint] of constraints.entries()) {
     const path = `${field}[${i}]`;
     const { maxSkew = 0, topologyKey, whenUnsatisfiable: action, minDomains, labelSelector } = constraint;
     if (maxSkew <= 0) errors.push(invalidValue(`${path}.maxSkew`, maxSkew, "must be greater than zero"));
     if (!topologyKey) errors.push(required(`${path}.topologyKey`, "can not be empty"));
     checkSupported(errors, `${path}.whenUnsatisfiable`, action, ["DoNotSchedule", "ScheduleAnyway"]);
-    if (constraints.slice(i + 1).some((other) => other.topologyKey === topologyKey && other.whenUnsatisfiable === action))
+    if (repeated.has(i))
       errors.push(duplicate(`${path}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${action}}`));
     if (minDomains !== undefined) validateMinDomains(errors, `${path}.minDomains`, minDomains, action);
     for (const key of ["nodeAffinityPolicy", "nodeTaintsPolicy"] as const)
@@ -26,6 +27,19 @@ export function validateTopologySpread(
     if (!allows?.invalidSpreadLabelKeys) validateMatchLabelKeys(errors, path, constraint.matchLabelKeys, [], labelSelector);
     if (!allows?.invalidSpreadSelectors) validateLabelSelector(errors, `${path}.labelSelector`, labelSelector);
   }
+}
+
+/** Where constraints stand that another behind them has the key and the action of. */
+function repeatedLater(constraints: readonly TopologySpreadConstraint[]): ReadonlySet<number> {
+  const last = new Map<string, number>();
+  const repeated = new Set<number>();
+  for (const [i, { topologyKey, whenUnsatisfiable }] of constraints.entries()) {
+    const key = `${whenUnsatisfiable} ${topologyKey}`;
+    const before = last.get(key);
+    if (before !== undefined) repeated.add(before);
+    last.set(key, i);
+  }
+  return repeated;
 }
 
 function validateMinDomains(errors: FieldError[], field: string, minDomains: number, action: string | undefined): void {

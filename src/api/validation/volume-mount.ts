@@ -13,40 +13,56 @@ const noDevices: readonly VolumeDevice[] = [];
 
 export function validateMounts(errors: FieldError[], field: string, container: Container, volumes: VolumesByName): void {
   const { volumeMounts: mounts = noMounts, volumeDevices: devices = noDevices } = container;
-  for (let i = 0; i < mounts.length; i++) {
-    const mount = mounts[i];
-    if (mount) validateMount(errors, field, i, mount, container, volumes);
+  if (mounts.length > 0) {
+    const paths = new Set<string | undefined>();
+    const taken = devices.length > 0 ? takenBy(devices.map(({ name, devicePath }) => [name, devicePath])) : nothingTaken;
+    for (let i = 0; i < mounts.length; i++) {
+      const mount = mounts[i];
+      if (mount) validateMount(errors, { field, index: i, container, volumes, paths, taken }, mount);
+    }
   }
-  const paths = new Set<string>();
-  const names = new Set<string>();
-  for (const [i, device] of devices.entries())
-    validateDevice(errors, `${field}.volumeDevices[${i}]`, device, mounts, volumes, { paths, names });
+  if (devices.length === 0) return;
+  const taken = mounts.length > 0 ? takenBy(mounts.map(({ name, mountPath }) => [name, mountPath])) : nothingTaken;
+  const seen = { paths: new Set<string>(), names: new Set<string>(), taken };
+  for (const [i, device] of devices.entries()) validateDevice(errors, `${field}.volumeDevices[${i}]`, device, volumes, seen);
 }
 
-function validateMount(
-  errors: FieldError[],
-  field: string,
-  index: number,
-  mount: VolumeMount,
-  container: Container,
-  volumes: VolumesByName,
-): void {
+/** Names of volumes and paths that the other list has. */
+interface Taken {
+  readonly names: ReadonlySet<string | undefined>;
+  readonly paths: ReadonlySet<string | undefined>;
+}
+
+const nothingTaken: Taken = { names: new Set(), paths: new Set() };
+
+const takenBy = (pairs: readonly (readonly [string | undefined, string | undefined])[]): Taken => ({
+  names: new Set(pairs.map(([name]) => name)),
+  paths: new Set(pairs.map(([, path]) => path)),
+});
+
+interface MountPlace {
+  readonly field: string;
+  readonly index: number;
+  readonly container: Container;
+  readonly volumes: VolumesByName;
+  /** Of the mounts before it. */
+  readonly paths: Set<string | undefined>;
+  readonly taken: Taken;
+}
+
+function validateMount(errors: FieldError[], place: MountPlace, mount: VolumeMount): void {
+  const { field, index, container, volumes, paths, taken } = place;
   const { name = "", mountPath, subPath, subPathExpr } = mount;
-  const { volumeMounts: mounts = noMounts, volumeDevices: devices = noDevices } = container;
   const path = `${field}.volumeMounts[${index}]`;
   // Some problems are reported at the list rather than at the mount, upstream's way.
   const list = `${field}.volumeMounts`;
   if (name === "") errors.push(required(`${path}.name`));
   if (!volumes.has(name)) errors.push(notFoundError(`${path}.name`, name));
   if (!mountPath) errors.push(required(`${path}.mountPath`));
-  for (let i = 0; i < index; i++)
-    if (mounts[i]?.mountPath === mountPath) {
-      errors.push(invalidValue(`${path}.mountPath`, mountPath ?? "", "must be unique"));
-      break;
-    }
-  if (devices.some((device) => device.name === name))
-    errors.push(invalidValue(`${path}.name`, name, "must not already exist in volumeDevices"));
-  if (devices.some((device) => device.devicePath === mountPath))
+  if (paths.has(mountPath)) errors.push(invalidValue(`${path}.mountPath`, mountPath ?? "", "must be unique"));
+  paths.add(mountPath);
+  if (taken.names.has(name)) errors.push(invalidValue(`${path}.name`, name, "must not already exist in volumeDevices"));
+  if (taken.paths.has(mountPath))
     errors.push(invalidValue(`${path}.mountPath`, mountPath, "must not already exist as a path in volumeDevices"));
   if (subPath) validateDescendingPath(errors, `${list}.subPath`, subPath);
   if (subPathExpr) {
@@ -79,13 +95,14 @@ function validateRecursiveReadOnly(
 interface SeenDevices {
   readonly paths: Set<string>;
   readonly names: Set<string>;
+  /** By mounts. */
+  readonly taken: Taken;
 }
 
 function validateDevice(
   errors: FieldError[],
   path: string,
   { name = "", devicePath = "" }: VolumeDevice,
-  mounts: readonly VolumeMount[],
   volumes: VolumesByName,
   seen: SeenDevices,
 ): void {
@@ -101,7 +118,7 @@ function validateDevice(
   if (seen.paths.has(devicePath)) atPath("must be unique");
   if (hasBacksteps(devicePath)) atPath("can not contain backsteps ('..')");
   else seen.paths.add(devicePath);
-  if (mounts.some((mount) => mount.name === name)) atName("must not already exist in volumeMounts");
-  if (mounts.some((mount) => mount.mountPath === devicePath)) atPath("must not already exist as a path in volumeMounts");
+  if (seen.taken.names.has(name)) atName("must not already exist in volumeMounts");
+  if (seen.taken.paths.has(devicePath)) atPath("must not already exist as a path in volumeMounts");
   if (name !== "") seen.names.add(name);
 }

@@ -12,6 +12,8 @@ type Step = { readonly names: readonly string[] | undefined; readonly decision: 
 
 /** Kinds of requests that are remembered of one user. */
 const maxRemembered = 1024;
+/** Paths may name a resource or namespace of a megabyte: what cannot be there is not remembered. */
+const maxKeyCharacters = 1024;
 
 export function createRbacAuthorizer(resolver: RuleResolver): Authorizer {
   // Users that come again (components of this process, static tokens, connections) are the same object each time.
@@ -32,6 +34,7 @@ export function createRbacAuthorizer(resolver: RuleResolver): Authorizer {
     let steps = ofUser.get(key);
     if (!steps) {
       steps = stepsOf(resolver, attributes);
+      if (key.length > maxKeyCharacters) return steps;
       if (ofUser.size >= maxRemembered) ofUser.clear();
       ofUser.set(key, steps);
     }

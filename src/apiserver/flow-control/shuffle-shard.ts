@@ -5,6 +5,8 @@ import { LruMap } from "../../base/lru-map.ts";
 
 /** Hands of recent flows are kept: dealing one costs a hash. */
 const maxHands = 1024;
+/** A flow may be named after the namespace in a path, which need not be one. */
+const maxKnownFlow = 512;
 
 export class HandDealer {
   readonly #queues: number;
@@ -21,7 +23,7 @@ export class HandDealer {
     let hand = this.#hands.get(flow);
     if (!hand) {
       hand = this.#deal(flow);
-      this.#hands.set(flow, hand);
+      if (flow.length <= maxKnownFlow) this.#hands.set(flow, hand);
     }
     return hand;
   }

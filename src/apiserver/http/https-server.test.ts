@@ -487,7 +487,8 @@ describe("HTTPS server", () => {
 
   it("ends connections whose upgrade is refused, also where clients keep their half", async () => {
     const server = await serve(() => ({ kind: "object", status: 403, object: {} }));
-    const socket = tlsConnect({ host: "127.0.0.1", port: server.port, ca, allowHalfOpen: true });
+    const options = { host: "127.0.0.1", port: server.port, ca, allowHalfOpen: true }; // of the socket, which Node's types do not say
+    const socket = tlsConnect(options);
     socket.write("GET /exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
     socket.on("error", () => undefined).resume();
     await new Promise((resolve) => socket.on("end", resolve));

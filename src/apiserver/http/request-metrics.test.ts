@@ -51,6 +51,15 @@ describe("createRequestMetrics()", () => {
     );
   });
 
+  it("has no labels as long as a path may be", () => {
+    const { registry, end } = setUp();
+    end("GET", `/api/v1/${"x".repeat(500_000)}`, answered(429), { isRouted: false });
+    end("GET", `/${"y".repeat(500_000)}`, answered(504), { terminated: 504 });
+    expect(registry.text()).toContain('apiserver_request_total{code="429",component="apiserver",dry_run="",group="",resource="other"');
+    expect(registry.text()).toContain('subresource="other"');
+    expect(registry.text().length).toBeLessThan(100_000);
+  });
+
   it("tells a dry run, and one that is none, apart", () => {
     const { registry, end } = setUp();
     end("POST", `${pods}?dryRun=All`, answered(201));

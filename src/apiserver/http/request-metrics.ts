@@ -32,7 +32,7 @@ export interface CountedAnswer {
 
 export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics {
   const families = requestFamilies(registry);
-  /** By what tells requests apart, so that one look-up finds all series. What was never served is among them: emptied when full. */
+  /** By what tells requests apart, so that one look-up finds all series. What was never served is not among them: its path may be anything. */
   const known = new Map<string, Counted>();
   return {
     end(context, response, times) {
@@ -71,11 +71,13 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
     const key = `${code}${mark}${verb}/${scope}${info.name === "" ? "" : "."}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
     let counted = known.get(key);
     if (!counted) {
-      const labels = { group: info.apiGroup, version: info.apiVersion, verb, action: info.verb, scope, resource, subresource };
+      const labels = { ...shortLabels({ group: info.apiGroup, version: info.apiVersion, resource, subresource }), verb, action: info.verb, scope };
       const by = info.isResourceRequest ? component : (route?.by ?? "");
       counted = new Counted(families, labels, { code: String(code), dryRun, isLong: isLongRunning(info), isNamed: info.name !== "", by });
-      if (known.size >= maxKnown) known.clear();
-      known.set(key, counted);
+      if (route && key.length <= maxKeyCharacters) {
+        if (known.size >= maxKnown) known.clear();
+        known.set(key, counted);
+      }
     }
     return counted;
   }
@@ -119,6 +121,15 @@ function routeOf({ info, isRouted }: RequestContext, response: ApiResponse): Rou
 }
 
 const maxKnown = 2000;
+const maxKeyCharacters = 1024;
+/** No name of what is served is longer. */
+const maxLabelCharacters = 253;
+
+/** Of a path, which may be as long as a request's head. */
+function shortLabels<T extends Readonly<Record<string, string>>>(labels: T): T {
+  if (!Object.values(labels).some((value) => value.length > maxLabelCharacters)) return labels;
+  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.length > maxLabelCharacters ? "other" : value])) as T;
+}
 
 interface Labels {
   readonly group: string;

@@ -4,6 +4,14 @@
 const maxTotalCharacters = 4096;
 const maxItemCharacters = 256;
 
+/** More than an answer has room for: what comes after them would not be sent. */
+const maxWarnings = 500;
+
+/** Notes a warning for the answer, once. Those beyond what an answer can tell are dropped: a body can earn a hundred thousand. */
+export function addWarning(warnings: string[], text: string): void {
+  if (warnings.length < maxWarnings && !warnings.includes(text)) warnings.push(text);
+}
+
 /** The values of the Warning headers for these texts, in order. */
 export function warningHeaders(texts: readonly string[]): string[] {
   const distinct = [...new Set(texts)].filter((text) => text !== "" && !/[\0-\x1f\x7f-\x9f]/.test(text));

@@ -24,6 +24,7 @@ import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schem
 import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { WireError } from "../../base/protobuf/wire.ts";
 import { negotiateInput, type PatchContent } from "../http/negotiate.ts";
+import { addWarning } from "../http/warnings.ts";
 import type { ApiRequest, RequestContext } from "../request.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkDeleteOptions, deleteOptionsOf, type FieldValidation } from "./request-options.ts";
@@ -50,7 +51,7 @@ export interface ExpectedKind extends GroupVersionKind {
 /** Reads and decodes an object. Throws 400, 413, 415. */
 export async function readObject(context: RequestContext, expected: ExpectedKind, validation: FieldValidation): Promise<KubernetesObject> {
   const { body } = context.request;
-  const warn = (text: string): void => void (context.warnings.includes(text) || context.warnings.push(text));
+  const warn = (text: string): void => addWarning(context.warnings, text);
   const parsed = body.kind === "value" ? { value: body.value, duplicates: [] } : await parseSent(context, body, expected);
   const object = decodeAs(parsed, expected, validation, warn);
   const { auditBody } = context;

@@ -104,13 +104,15 @@ export function managerOf(options: WriteOptions, userAgent: string | undefined):
   let manager = managers.get(userAgent ?? "");
   if (manager === undefined) {
     manager = managerOfAgent(userAgent ?? "");
-    managers.set(userAgent ?? "", manager);
+    if ((userAgent ?? "").length <= maxKnownAgent) managers.set(userAgent ?? "", manager);
   }
   return manager;
 }
 
 /** Clients send the same with each request. */
 const managers = new LruMap<string, string>(256);
+/** A head may hold one of a megabyte. */
+const maxKnownAgent = 512;
 
 function managerOfAgent(userAgent: string): string {
   // Headers come as bytes.

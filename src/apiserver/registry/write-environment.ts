@@ -8,6 +8,7 @@ import { Reinvocation } from "../admission/reinvocation.ts";
 import type { UserInfo } from "../authn/user.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import { noteDuration } from "../http/stage-durations.ts";
+import { addWarning } from "../http/warnings.ts";
 import type { RequestContext } from "../request.ts";
 import type { AdmissionChain } from "./admission-chain.ts";
 import type { FieldWriter } from "./field-management.ts";
@@ -70,8 +71,7 @@ export function fieldWriter(env: WriteEnvironment, store: ResourceStore, { manag
 }
 
 export function warn(request: WriteRequest, text: string): void {
-  const { warnings } = request.context;
-  if (!warnings.includes(text)) warnings.push(text);
+  addWarning(request.context.warnings, text);
 }
 
 export interface AdmissionSubject {

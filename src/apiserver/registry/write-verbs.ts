@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
 import { negotiatePatch, notConsumed, type PatchContent } from "../http/negotiate.ts";
+import { addWarning } from "../http/warnings.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { compileApply } from "./apply.ts";
 import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
@@ -113,7 +114,7 @@ export async function answerPatch(
     name: info.name,
     namespace,
     validation: options.fieldValidation,
-    warn: (text: string) => void (context.warnings.includes(text) || context.warnings.push(text)),
+    warn: (text: string) => addWarning(context.warnings, text),
   };
   const request = writeRequest(context, options, { namespace, name: info.name, subresource });
   if (isApply(content)) {
@@ -167,7 +168,7 @@ export async function answerDelete(
 function warnOfDeletion({ definition }: ResourceStore, { warnings }: RequestContext, options: DeleteOptions): void {
   const { orphaningWarning: text } = definition;
   if (text === undefined || options.propagationPolicy !== undefined || options.orphanDependents !== undefined) return;
-  if (!warnings.includes(text)) warnings.push(text);
+  addWarning(warnings, text);
 }
 
 /** Objects deleted at once by a deletecollection, as upstream's default number of workers. */

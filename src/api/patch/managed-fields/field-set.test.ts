@@ -59,6 +59,17 @@ describe("field sets", () => {
     for (const odd of ['{"__proto__":{"f:a":{}}}', "[{}]", "3"]) expect(JSON.stringify(withSharedFields(JSON.parse(odd)))).toBe(odd);
   });
 
+  it("keeps no nodes that are large, nor what is around them: they are data of some client", () => {
+    const large = JSON.stringify({ "f:data": Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`f:k${i}`, {}])) });
+    const long = JSON.stringify({ "f:data": { [`f:${"x".repeat(3000)}`]: {} } });
+    for (const text of [large, long]) {
+      const [one, other] = [withSharedFields(JSON.parse(text)), withSharedFields(JSON.parse(text))];
+      expect(one).toEqual(other);
+      expect(one).not.toBe(other);
+      expect(one["f:data"]).not.toBe(other["f:data"]);
+    }
+  });
+
   it("do not depend on how keys are written", () => {
     const written = parseFieldsV1({ "f:ports": { 'k:{"protocol":"TCP", "containerPort":80}': {} } });
     expect(written.children.get("f:ports")?.children.has(keyElement({ protocol: "TCP", containerPort: 80 }))).toBe(true);

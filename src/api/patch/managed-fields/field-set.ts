@@ -127,13 +127,15 @@ function remembering(make: (text: string) => PathElement): (text: string) => Pat
     let element = known.get(text);
     if (element === undefined) {
       element = make(text);
-      if (known.size < maxRemembered) known.set(text, element);
+      if (known.size < maxRemembered && text.length <= maxRememberedLength) known.set(text, element);
     }
     return element;
   };
 }
 
 const maxRemembered = 8192;
+/** Longer ones are data, not names, and each a client's choice. */
+const maxRememberedLength = 256;
 
 // A text that is put together each time would also be hashed each time.
 export const fieldElement = remembering((name) => `f:${name}`);
@@ -195,6 +197,11 @@ interface KnownFields {
 const knownFields = new Map<string, KnownFields[]>();
 const maxKnownFields = 4096;
 const maxAlike = 8;
+/** Larger nodes are no template's but some object's data: kept, they would be whatever clients have sent of late. */
+const maxSharedNames = 64;
+const maxSharedCharacters = 2048;
+/** Nodes that are kept, whose own sizes are bounded therefore. */
+const keptNodes = new WeakSet<object>([leafFields]);
 
 /**
  * A node of FieldsV1 from its names and what lies below them. Nodes are shared by the objects that have the same, as those made
@@ -206,12 +213,22 @@ export function sharedFields(names: readonly string[], children: readonly unknow
   for (const known of alike ?? []) if (isSame(known, names, children)) return known.fields;
   const fields: Record<string, unknown> = {};
   for (let i = 0; i < names.length; i++) fields[names[i] as string] = children[i];
+  if (!mayBeKept(names, children)) return fields;
+  keptNodes.add(fields);
   if (!alike) {
     if (knownFields.size >= maxKnownFields) knownFields.clear();
     knownFields.set(place, (alike = []));
   } else if (alike.length >= maxAlike) alike.shift();
   alike.push({ names, fields });
   return fields;
+}
+
+/** Whether it is small, and what it holds as well. */
+function mayBeKept(names: readonly string[], children: readonly unknown[]): boolean {
+  if (names.length > maxSharedNames) return false;
+  let characters = 0;
+  for (const name of names) characters += name.length;
+  return characters <= maxSharedCharacters && children.every((child) => keptNodes.has(child as object));
 }
 
 function isSame({ names, fields }: KnownFields, otherNames: readonly string[], children: readonly unknown[]): boolean {
