@@ -341,6 +341,7 @@ function wire(w: Wiring): ApiServer {
   const filters = createFilterMetrics(metrics);
   const nodePorts = settings.serviceNodePortRange;
   const { maxTokenExpirationMs, extendTokenExpiration: extendExpiration } = settings.authentication.serviceAccounts;
+  const anonymous = sources.anonymous.enabled && sources.anonymous.paths.length === 0;
   const resources = createResourceHandler(stores, {
     clock,
     minWatchTimeoutMs: settings.minWatchTimeoutMs,
@@ -360,7 +361,7 @@ function wire(w: Wiring): ApiServer {
     admissionMetrics: createAdmissionMetrics(metrics, clock),
     creators: {
       ...accessReviews(authorizer),
-      ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
+      ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, anonymous, clock }),
       ...tokenRequests({ tokens, client, clock, maxExpirationSeconds: maxTokenExpirationMs / 1000, extendExpiration }),
     },
     hooks: {
