@@ -93,7 +93,13 @@ describe("cluster IPs", () => {
     );
     expect([made.clusterIP, made.ports.map(({ nodePort }) => nodePort)]).toEqual(["10.96.0.0", [32769, 32770]]);
     const local = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 1 };
-    const taken = { ...local, ports: [{ port: 1, name: "a", nodePort: -1 }, { port: 2, name: "b" }] };
+    const taken = {
+      ...local,
+      ports: [
+        { port: 1, name: "a", nodePort: -1 },
+        { port: 2, name: "b" },
+      ],
+    };
     expect((await create("b", taken, "?dryRun=All")).body.message).toContain("HealthCheck NodePort 1: provided port is already allocated");
     expect((await create("b", { clusterIP: "10.0.0.1" }, "?dryRun=All")).body.message).toContain(
       "failed to allocate IP 10.0.0.1: the provided IP (10.0.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/16",
