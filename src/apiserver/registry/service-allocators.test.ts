@@ -200,6 +200,16 @@ describe("node ports", () => {
     expect((await changed({ name: "other", port: 81, protocol: "UDP" }))[0]?.nodePort).not.toBe(before?.nodePort);
   });
 
+  it("do not stay where the service says that it gets none", async () => {
+    const ports = [{ name: "web", port: 80, protocol: "TCP", nodePort: 30080 }];
+    await create("a", { type: "LoadBalancer", allocateLoadBalancerNodePorts: false, ports });
+    const changed = await server.send("PATCH", `${path}/a`, {
+      body: { spec: { ports: [{ name: "web", port: 80, protocol: "TCP" }] } },
+      contentType: "application/merge-patch+json",
+    });
+    expect(specOf(changed).ports[0]?.nodePort).toBeUndefined();
+  });
+
   it("of ports are not that of the health check", async () => {
     const checked = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 30100 };
     await create("a", checked);
