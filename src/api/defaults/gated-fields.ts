@@ -1,5 +1,6 @@
-// Fields behind feature gates that are off: they are ignored, whatever is written to them. Whoever writes one is recorded
-// as its owner all the same, and admission sees it: it is taken away where strategies prepare an object.
+// Fields behind feature gates that are off: they are ignored, whatever is written to them, in objects that have none yet. Whoever
+// writes one is recorded as its owner all the same, and admission sees it: it is taken away where strategies prepare an object.
+// An object that has nothing to take away comes back as it is.
 import { oncePerPartShared } from "../meta/shared-parts.ts";
 import type { StatefulSet } from "../types/apps-v1.ts";
 import type { CronJob, Job } from "../types/batch-v1.ts";

@@ -250,6 +250,8 @@ describe("events", () => {
     const series = { count: 2, lastObservedTime: "2026-01-01T00:00:01.000000Z" };
     expect(validateEvent(event({ series }), event({}))).toEqual([]);
     expect(messages(validateEvent(event({ note: "n" }), event({})))).toEqual(['message: Invalid value: "n": field is immutable']);
+    const finalized = event({ metadata: { ...metadata, finalizers: ["a"] }, series: { ...series, count: 1 } });
+    expect(validateEvent(finalized, event({})).map(({ field }) => field)).toEqual(["metadata.finalizers[0]", "series.count"]);
     const related = { kind: "Pod", name: "b" };
     expect(messages(validateEvent(event({ related }), event({})))).toEqual([
       'related: Invalid value: {"Kind":"Pod","Namespace":"","Name":"b","UID":"","APIVersion":"","ResourceVersion":"","FieldPath":""}: field is immutable',

@@ -5,7 +5,7 @@ import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../meta/names.t
 import type { Event as CoreEvent } from "../types/core-v1.ts";
 import type { Event, EventSeries } from "../types/events-v1.ts";
 import { internalForm } from "./internal-form.ts";
-import { validateObjectMeta, validateObjectMetaUpdate } from "./object-meta.ts";
+import { validateFinalizerDomains, validateObjectMeta, validateObjectMetaUpdate } from "./object-meta.ts";
 import { addProblems, checkImmutable } from "./rules.ts";
 
 /** What both groups look at, by one name. */
@@ -77,7 +77,7 @@ export function validateEvent(event: Event, old?: Event): FieldError[] {
     note: event.note ?? "",
   });
   if (old) {
-    errors.push(...validateObjectMetaUpdate(event, old));
+    errors.push(...validateObjectMetaUpdate(event, old), ...validateFinalizerDomains(event));
     validateChange(errors, event, old);
   } else {
     errors.push(...validateObjectMeta(event, { namespaced: true }));

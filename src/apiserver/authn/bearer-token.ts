@@ -94,9 +94,13 @@ function known(found: Authentication | undefined): Authentication {
 function bearerToken(request: ApiRequest): string | undefined {
   const header = request.headers.authorization;
   if (header === undefined) return webSocketToken(request);
+  return tokenOfHeader(header) ?? webSocketToken(request);
+}
+
+/** "Bearer TOKEN": what comes after another space is not looked at. */
+export function tokenOfHeader(header: string): string | undefined {
   const [scheme = "", token = ""] = header.trim().split(" ", 2);
-  if (scheme.toLowerCase() === "bearer" && token !== "") return token;
-  return webSocketToken(request);
+  return scheme.toLowerCase() === "bearer" && token !== "" ? token : undefined;
 }
 
 function webSocketToken(request: ApiRequest): string | undefined {

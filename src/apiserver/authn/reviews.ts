@@ -6,13 +6,15 @@ import { type Clock, formatTime } from "../../base/clock.ts";
 import type { CreateRequest, Creators } from "../registry/handler-types.ts";
 import { withAuthenticatedGroup } from "./authentication-stage.ts";
 import type { TokenAuthenticator } from "./authenticator.ts";
-import { requireToken, unknownToken } from "./bearer-token.ts";
-import type { UserInfo } from "./user.ts";
+import { requireToken, tokenOfHeader, unknownToken } from "./bearer-token.ts";
+import { anonymousUser, type UserInfo } from "./user.ts";
 
 export interface ReviewDependencies {
   readonly tokens: TokenAuthenticator;
   /** Audiences of the API server. */
   readonly audiences: readonly string[];
+  /** Whether a request without credentials is the anonymous user's: a token that is blank is none. Default false. */
+  readonly anonymous?: boolean;
   readonly clock: Clock;
 }
 
@@ -27,7 +29,7 @@ async function reviewToken({ object }: CreateRequest, deps: ReviewDependencies):
   const review = object as TokenReview; // decoded by the kind of the resource
   const { token, audiences } = review.spec ?? {};
   if (!token) throw badRequest("token is required for TokenReview in authentication");
-  const status = await statusOf(token, audiences?.length ? audiences : deps.audiences, deps.tokens);
+  const status = await statusOf(token, audiences?.length ? audiences : deps.audiences, deps);
   if (status.authenticated) return { ...review, status };
   // What is said of a token that is not known stands beside what was sent.
   const { authenticated: _, ...sent } = review.status ?? {};
@@ -35,10 +37,13 @@ async function reviewToken({ object }: CreateRequest, deps: ReviewDependencies):
 }
 
 async function statusOf(
-  token: string,
+  given: string,
   audiences: readonly string[],
-  tokens: TokenAuthenticator,
+  { tokens, anonymous = false }: ReviewDependencies,
 ): Promise<NonNullable<TokenReview["status"]>> {
+  // Read as a request would bring it.
+  const token = tokenOfHeader(`Bearer ${given}`);
+  if (token === undefined) return anonymous ? { authenticated: true, audiences, user: describeUser(anonymousUser) } : {};
   try {
     const found = await requireToken(tokens, token, audiences);
     // An authenticator that knows no audiences vouches for all that were asked for.

@@ -218,8 +218,8 @@ describe("service-account tokens", () => {
 });
 
 describe("token reviews", () => {
-  async function review(spec: TokenReview["spec"]): Promise<TokenReview> {
-    const create = authenticationReviews({ tokens, audiences: tokens.audiences, clock })[
+  async function review(spec: TokenReview["spec"], { anonymous = false } = {}): Promise<TokenReview> {
+    const create = authenticationReviews({ tokens, audiences: tokens.audiences, anonymous, clock })[
       "authentication.k8s.io/tokenreviews"
     ] as CreateHandler;
     const object = { apiVersion: "authentication.k8s.io/v1", kind: "TokenReview", metadata: {}, spec } as unknown as TokenReview;
@@ -248,6 +248,20 @@ describe("token reviews", () => {
       error: `[invalid bearer token, token audiences ["vault"] is invalid for the target audiences ["${issuer}"]]`,
       user: {},
     });
+  });
+
+  it("read a token as a request brings it: up to a space, and a blank one is none", async () => {
+    const token = await issued({ audiences: ["vault"] });
+    expect((await review({ token: `${token} more`, audiences: ["vault"] })).status).toMatchObject({ authenticated: true });
+    const anonymous = { username: "system:anonymous", groups: ["system:unauthenticated"] };
+    for (const blank of [" ", "\t", ` ${token}`]) {
+      expect((await review({ token: blank, audiences: ["a"] }, { anonymous: true })).status).toEqual({
+        authenticated: true,
+        audiences: ["a"],
+        user: anonymous,
+      });
+      expect((await review({ token: blank })).status).toEqual({ user: {} });
+    }
   });
 
   it("of nonsense say so, without a token they are bad requests", async () => {

@@ -286,6 +286,37 @@ describe("startCustomResources()", () => {
     expect((await fixture.send("GET", `${widgets}/w`)).body).toMatchObject({ spec: { size: 7 } });
   });
 
+  it("lets a scale be applied, and owns what it writes where the object has it", async () => {
+    const scale = { specReplicasPath: ".spec.size", statusReplicasPath: ".status.ready" };
+    await define(widgetDefinition({}, { subresources: { scale } }));
+    const made = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w" }, spec: { size: 3, colour: "red" } };
+    await fixture.send("POST", `${widgets}?fieldManager=c`, { body: made });
+    const apply = (query: string) =>
+      fixture.send("PATCH", `${widgets}/w/scale?fieldManager=m${query}`, {
+        body: JSON.stringify({ apiVersion: "autoscaling/v1", kind: "Scale", metadata: { name: "w" }, spec: { replicas: 5 } }),
+        contentType: "application/apply-patch+yaml",
+      });
+    expect((await apply("")).body.message).toBe('Apply failed with 1 conflict: conflict with "c" using autoscaling/v1: .spec.replicas');
+    expect((await apply("&force=true")).body).toMatchObject({ spec: { replicas: 5 } });
+    const { body } = await fixture.send("GET", `${widgets}/w`);
+    expect(body["spec"]).toEqual({ size: 5, colour: "red" });
+    expect(body.metadata.managedFields).toMatchObject([
+      { manager: "m", operation: "Apply", apiVersion: "example.com/v1", subresource: "scale", fieldsV1: { "f:spec": { "f:size": {} } } },
+      { manager: "c", operation: "Update", fieldsV1: { "f:spec": { "f:colour": {} } } },
+    ]);
+  });
+
+  it("names a definition that is not the one to be deleted", async () => {
+    await define(widgetDefinition());
+    const refused = await fixture.send("DELETE", `${definitions}/widgets.example.com`, { body: { preconditions: { uid: "x" } } });
+    expect([refused.status, refused.body.message]).toEqual([
+      409,
+      expect.stringMatching(
+        /^Operation cannot be fulfilled on customresourcedefinitions.apiextensions.k8s.io "widgets.example.com": Precond/,
+      ),
+    ]);
+  });
+
   it("refuses what is no number where the scale looks, and a scale that says nothing of how many", async () => {
     const scale = { specReplicasPath: ".spec.a.count", statusReplicasPath: ".status.count", labelSelectorPath: ".status.selector" };
     await define(widgetDefinition({}, { subresources: { status: {}, scale } }));

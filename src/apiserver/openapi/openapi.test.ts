@@ -97,6 +97,19 @@ describe("/openapi/v2 with custom resources", () => {
   });
   const schema = { type: "object", properties: { spec: { type: "string" } } };
 
+  it("names them, not their scales, in the paths of scales", async () => {
+    const scale = { name: "scale", kind: { group: "autoscaling", version: "v1", kind: "Scale" }, verbs: ["get"] as const };
+    const publishedOf = (): PublishedSchema => ({ key: "a", preserveUnknownFields: false, selectableFields: [], schema });
+    const documents = createOpenApi(() => [{ ...typeOf("a"), subresources: [scale] }], { publishedOf });
+    const answer = await documents.find("/openapi/v3/apis/example.com/v1")?.(fakeContext());
+    if (answer?.kind !== "bytes") throw new Error("no bytes");
+    const { paths } = JSON.parse(Buffer.from(answer.bytes).toString()) as {
+      paths: Record<string, { parameters: { name: string; description: string }[] }>;
+    };
+    const named = paths["/apis/example.com/v1/namespaces/{namespace}/as/{name}/scale"]?.parameters.find(({ name }) => name === "name");
+    expect(named?.description).toBe("name of the A");
+  });
+
   it.each([json, protobuf])("makes the part of each once: %s", async (accept) => {
     const made: string[] = [];
     let now: readonly ResourceType[] = [configmaps as ResourceType, ...["a", "b", "c"].map(typeOf)];

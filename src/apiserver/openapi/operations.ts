@@ -340,7 +340,7 @@ function subresourcePaths(path: string, naming: Naming, sub: SubresourceType, sc
       codes: [200, 201, 202],
     });
   const own = sub.name === "log" ? ofConnection : [];
-  return [{ path, parameters: [nameParameter(sub.kind.kind), ...scope, pretty, ...own], operations }];
+  return [{ path, parameters: [nameParameter(kind.kind), ...scope, pretty, ...own], operations }];
 }
 
 /** A log is text, whatever is asked for. */

@@ -4,7 +4,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict, internalError, notFound, type StatusError } from "../../api/meta/status-error.ts";
 import { parseTime } from "../../api/meta/time.ts";
-import { namespaces } from "../../api/resources.generated.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
 import type { DeleteOptions, ObjectMeta } from "../../api/types/meta-v1.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
@@ -17,6 +17,11 @@ export interface DeleteResult {
   /** The object as it was removed, or as it stays. */
   readonly version: ObjectVersion;
   readonly removed: boolean;
+}
+
+interface Preconditions {
+  readonly uid: string | undefined;
+  readonly resourceVersion: string | undefined;
 }
 
 export interface DeleteAdmission {
@@ -193,14 +198,14 @@ function withDependentFinalizers(
 
 /** Throws 409 where the object is not the one the client means. */
 export function checkPreconditions(
-  { type: { group, kind }, definition }: ResourceStore,
+  { type, definition }: ResourceStore,
   { metadata }: KubernetesObject,
   { preconditions }: DeleteOptions,
 ): void {
   const { uid, resourceVersion } = preconditions ?? {};
-  if (definition.deletion) return checkNamespacePreconditions(metadata, uid, resourceVersion);
+  if (definition.deletion) return checkOwnPreconditions(type, metadata, { uid, resourceVersion });
   // Upstream names the kind here where other conflicts name the resource, and in the group that it is stored in.
-  const subject = { group: definition.sharesStorageOf?.type.group ?? group, resource: kind };
+  const subject = { group: definition.sharesStorageOf?.type.group ?? type.group, resource: type.kind };
   if (uid !== undefined && uid !== metadata.uid)
     throw conflict(
       subject,
@@ -215,10 +220,10 @@ export function checkPreconditions(
     );
 }
 
-/** Namespaces look at preconditions themselves, in words of their own. */
-function checkNamespacePreconditions(metadata: ObjectMeta, uid: string | undefined, resourceVersion: string | undefined): void {
+/** Kinds that say themselves how their objects end look at preconditions themselves, in words of their own. */
+function checkOwnPreconditions(type: ResourceType, metadata: ObjectMeta, { uid, resourceVersion }: Preconditions): void {
   const differs = (field: string, asked: string, actual: string | undefined): StatusError =>
-    conflict(namespaces, metadata.name, `Precondition failed: ${field} in precondition: ${asked}, ${field} in object meta: ${actual}`);
+    conflict(type, metadata.name, `Precondition failed: ${field} in precondition: ${asked}, ${field} in object meta: ${actual}`);
   if (uid !== undefined && uid !== metadata.uid) throw differs("UID", uid, metadata.uid);
   if (resourceVersion !== undefined && resourceVersion !== metadata.resourceVersion)
     throw differs("ResourceVersion", resourceVersion, metadata.resourceVersion);

@@ -108,6 +108,30 @@ describe("an update", () => {
   });
 });
 
+describe("a field behind a gate that is off", () => {
+  const stopping = (signal: string) => ({
+    ...template,
+    spec: { containers: [{ name: "c", image: "i", lifecycle: { stopSignal: signal } }], os: { name: "linux" } },
+  });
+  const signalOf = (body: object): unknown =>
+    (body as { spec: { template: ReturnType<typeof stopping> } }).spec.template.spec.containers[0]?.lifecycle?.stopSignal;
+  const merged = (body: object) => server.send("PATCH", `${apps}/replicasets/r`, { body, contentType: "application/merge-patch+json" });
+
+  it("is not written, but stays where somebody else has stored one", async () => {
+    const sent = { kind: "ReplicaSet", metadata: { name: "r" }, spec: { selector, template: stopping("SIGUSR1") } };
+    const { body } = await create(`${apps}/replicasets`, sent);
+    expect(signalOf(body)).toBeUndefined();
+    expect(signalOf((await merged({ spec: { template: stopping("SIGUSR1") } })).body)).toBeUndefined();
+    const stored = { ...body, spec: { ...(body["spec"] as object), template: stopping("SIGUSR1") } };
+    const key = "/registry/replicasets/default/r";
+    const value = Buffer.from(JSON.stringify(stored));
+    expect(await server.store.get(key)).toBeDefined();
+    await server.store.transact({ conditions: [], operations: [{ type: "put", key, value }] });
+    expect(signalOf((await merged({ metadata: { labels: { x: "y" } } })).body)).toBe("SIGUSR1");
+    expect(signalOf((await merged({ spec: { template: stopping("SIGUSR2") } })).body)).toBe("SIGUSR2");
+  });
+});
+
 describe("a Scale", () => {
   const url = `${apps}/replicasets/r`;
   const ownersOf = async (): Promise<string[]> => {

@@ -92,6 +92,15 @@ describe("cluster IPs", () => {
       ),
     );
     expect([made.clusterIP, made.ports.map(({ nodePort }) => nodePort)]).toEqual(["10.96.0.0", [32769, 32770]]);
+    const local = { type: "LoadBalancer", externalTrafficPolicy: "Local", healthCheckNodePort: 1 };
+    const taken = {
+      ...local,
+      ports: [
+        { port: 1, name: "a", nodePort: -1 },
+        { port: 2, name: "b" },
+      ],
+    };
+    expect((await create("b", taken, "?dryRun=All")).body.message).toContain("HealthCheck NodePort 1: provided port is already allocated");
     expect((await create("b", { clusterIP: "10.0.0.1" }, "?dryRun=All")).body.message).toContain(
       "failed to allocate IP 10.0.0.1: the provided IP (10.0.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/16",
     );
@@ -189,6 +198,16 @@ describe("node ports", () => {
     expect(moved[0]?.nodePort).toBe(before?.nodePort);
     expect(moved[1]?.nodePort).not.toBe(before?.nodePort);
     expect((await changed({ name: "other", port: 81, protocol: "UDP" }))[0]?.nodePort).not.toBe(before?.nodePort);
+  });
+
+  it("do not stay where the service says that it gets none", async () => {
+    const ports = [{ name: "web", port: 80, protocol: "TCP", nodePort: 30080 }];
+    await create("a", { type: "LoadBalancer", allocateLoadBalancerNodePorts: false, ports });
+    const changed = await server.send("PATCH", `${path}/a`, {
+      body: { spec: { ports: [{ name: "web", port: 80, protocol: "TCP" }] } },
+      contentType: "application/merge-patch+json",
+    });
+    expect(specOf(changed).ports[0]?.nodePort).toBeUndefined();
   });
 
   it("of ports are not that of the health check", async () => {

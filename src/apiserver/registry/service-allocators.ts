@@ -317,11 +317,15 @@ function keepAllocated(service: Service, old: Service | undefined): Service {
     kept.clusterIP = before.clusterIP;
     if (before.clusterIPs) kept.clusterIPs = before.clusterIPs;
   }
-  if (usesNodePorts(spec) && usesNodePorts(before) && spec.ports) kept.ports = keepNodePorts(spec.ports, before.ports ?? []);
+  if (getsNodePorts(spec) && getsNodePorts(before) && spec.ports) kept.ports = keepNodePorts(spec.ports, before.ports ?? []);
   if (needsHealthCheck(spec) && needsHealthCheck(before) && !spec.healthCheckNodePort && before.healthCheckNodePort)
     kept.healthCheckNodePort = before.healthCheckNodePort;
   return Object.keys(kept).length === 0 ? service : withSpec(service, kept);
 }
+
+/** Whether ports that ask for no node port get one. */
+const getsNodePorts = (spec: ServiceSpec): boolean =>
+  usesNodePorts(spec) && (spec.type === "NodePort" || spec.allocateLoadBalancerNodePorts !== false);
 
 /** Ports are the same by their name, whatever else of them has changed. */
 function keepNodePorts(ports: readonly ServicePort[], before: readonly ServicePort[]): readonly ServicePort[] {

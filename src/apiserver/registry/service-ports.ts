@@ -50,7 +50,7 @@ export class NodePortOperation {
 
   takeAny(): number {
     if (this.#dryRun) {
-      const port = Math.max(...(this.#madeUp.length > 0 ? this.#madeUp : [madeUpAfter])) + 1;
+      const port = Math.max(0, ...(this.#madeUp.length > 0 ? this.#madeUp : [madeUpAfter])) + 1;
       this.#madeUp.push(port);
       return port;
     }

@@ -163,7 +163,7 @@ async function storeChange(
   const { type } = store;
   const old = current.object;
   const context = strategyContext(env, request);
-  let object = withKeptMetadata(store.definition.withoutGated?.(admittedObject) ?? admittedObject, old);
+  let object = withKeptMetadata(withoutNewGated(store, admittedObject, old), old);
   object = withConstantFields(type, request.strategy.prepare?.(object, old, context) ?? object);
   if (countsGeneration(store) && !request.keepsGeneration)
     object = withCountedGeneration(object, old, store.definition.countsGeneration === "to the letter");
@@ -185,6 +185,12 @@ async function storeChange(
   } finally {
     reservation?.settle(stored && !request.dryRun, contestedAt);
   }
+}
+
+/** Fields behind gates that are off are taken away, unless there are some in the object already: somebody else has stored them. */
+function withoutNewGated({ definition }: ResourceStore, object: KubernetesObject, old: KubernetesObject): KubernetesObject {
+  const plain = definition.withoutGated?.(object) ?? object;
+  return plain !== object && definition.withoutGated?.(old) !== old ? object : plain;
 }
 
 /** An object that does not say over which version it goes is judged as one that goes over the current one. */

@@ -188,7 +188,7 @@ function exchangeOnce(calling: Calling, exchange: Exchange): Promise<unknown> {
     const seen = seenOf(request, { host: target.serverName ?? url.hostname.replace(/^\[|\]$/g, ""), nowMs: calling.clock.now() });
     let answered = false;
     const onAbort = (): void => {
-      reject(answered ? unfinished(signal.reason, target) : unanswered(signal.reason, exchange, request));
+      reject(answered ? unfinished(signal.reason) : signal.reason);
       request.destroy();
     };
     signal.addEventListener("abort", onAbort, { once: true });
@@ -227,23 +227,10 @@ function exchangeOnce(calling: Calling, exchange: Exchange): Promise<unknown> {
   });
 }
 
-const isCanceled = (reason: unknown): boolean => reason instanceof WebhookError && reason.message.endsWith("context canceled");
-
-/** The deadline has come, or nobody waits any longer, before there was an answer. */
-function unanswered(reason: unknown, { target }: Exchange, { socket }: ClientRequest): unknown {
-  if (!target.clientTimeout || isCanceled(reason)) return reason;
-  const isConnecting = !socket || socket.connecting || (socket as { readonly secureConnecting?: boolean }).secureConnecting === true;
-  const what = `net/http: request canceled${isConnecting ? " while waiting for connection" : ""}`;
-  return postError("timeout", target.url, `${what} (Client.Timeout exceeded while awaiting headers)`, reason);
-}
-
-/** The same while the answer was being read. */
-function unfinished(reason: unknown, { clientTimeout }: WebhookTarget): WebhookError {
-  if (isCanceled(reason)) return bodyError("timeout", "context canceled", reason);
-  const why = clientTimeout
-    ? "net/http: request canceled (Client.Timeout or context cancellation while reading body)"
-    : "context deadline exceeded";
-  return bodyError("timeout", why, reason);
+/** The deadline has come, or nobody waits any longer, while the answer was being read. */
+function unfinished(reason: unknown): WebhookError {
+  const isCanceled = reason instanceof WebhookError && reason.message.endsWith("context canceled");
+  return bodyError("timeout", isCanceled ? "context canceled" : "context deadline exceeded", reason);
 }
 
 /** Fills in what can be seen of the connection only while there is one. */

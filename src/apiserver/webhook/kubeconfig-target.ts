@@ -26,7 +26,6 @@ export async function kubeconfigTarget(
   const present = credentials && presentCredentials(credentials, clock);
   const fixed: WebhookTarget = {
     url: callUrl(server, `timeout=${formatDuration(timeoutMs)}`),
-    clientTimeout: true,
     ...(caPem === undefined ? {} : { caPem }),
     ...(serverName === undefined ? {} : { serverName }),
     ...(insecureSkipVerify ? { insecureSkipVerify } : {}),

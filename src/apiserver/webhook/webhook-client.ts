@@ -15,8 +15,6 @@ export interface WebhookTarget {
   readonly clientKeyPem?: string;
   readonly bearerToken?: string;
   readonly insecureSkipVerify?: boolean;
-  /** The time limit of calls is the client's, and is told of as such; else it is a deadline of the request. */
-  readonly clientTimeout?: boolean;
 }
 
 export interface WebhookCall {

@@ -356,6 +356,7 @@ function wire(w: Wiring): ApiServer {
   const filters = createFilterMetrics(metrics);
   const nodePorts = settings.serviceNodePortRange;
   const limits = tokenLimits(settings, sources);
+  const anonymous = sources.anonymous.enabled && sources.anonymous.paths.length === 0;
   const resources = createResourceHandler(stores, {
     clock,
     minWatchTimeoutMs: settings.minWatchTimeoutMs,
@@ -377,7 +378,7 @@ function wire(w: Wiring): ApiServer {
     admissionMetrics: createAdmissionMetrics(metrics, clock),
     creators: {
       ...accessReviews(authorizer),
-      ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, clock }),
+      ...authenticationReviews({ tokens: anyToken, audiences: tokens.audiences, anonymous, clock }),
       ...tokenRequests({ tokens, client, clock, ...limits }),
     },
     hooks: {

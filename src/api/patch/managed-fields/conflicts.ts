@@ -12,12 +12,18 @@ export interface Conflict {
 /** The 409 that lists every field and its manager. */
 export function conflictError(conflicts: readonly Conflict[]): StatusError {
   const named = conflicts
-    .map(({ owner, set }) => ({ name: ownerText(owner), paths: pathsOf(set) }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
+    .map(({ owner, set }) => ({ order: orderOf(owner), name: ownerText(owner), paths: pathsOf(set) }))
+    .sort((a, b) => (a.order < b.order ? -1 : 1));
   const causes = named.flatMap(({ name, paths }) =>
     paths.map((field) => ({ reason: "FieldManagerConflict", message: `conflict with ${name}`, field })),
   );
   return new StatusError({ code: 409, reason: "Conflict", message: message(named, causes.length), details: { causes } });
+}
+
+/** Upstream sorts what it knows owners by, which is JSON. */
+function orderOf({ manager, operation, apiVersion, subresource }: Owner): string {
+  const version = operation === "Update" ? { apiVersion } : {};
+  return JSON.stringify({ manager, operation, ...version, ...(subresource === "" ? {} : { subresource }) });
 }
 
 function message(named: readonly { readonly name: string; readonly paths: readonly string[] }[], count: number): string {

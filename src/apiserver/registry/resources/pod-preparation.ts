@@ -17,14 +17,18 @@ import { formatTime } from "../../../base/clock.ts";
 import type { StrategyContext } from "../resource-definition.ts";
 import { withAppArmorFields } from "./app-armor.ts";
 
-/** A pod as it is created: pending, classed, and marked when it waits at scheduling gates. */
+/** A pod as it is created: pending, classed (as it says itself, where it does), and marked when it waits at scheduling gates. */
 export function withNewPodStatus(given: Pod, { nowMs, warnings }: StrategyContext): Pod {
   const pod = withAppArmorFields(given, warnings);
   const gated = (pod.spec.schedulingGates ?? []).length > 0;
   return {
     ...pod,
     spec: withMergedLabelKeys(pod.spec, pod.metadata.labels ?? {}),
-    status: { phase: "Pending", ...(gated ? { conditions: [gatedCondition(nowMs)] } : {}), qosClass: computePodQos(pod.spec) },
+    status: {
+      phase: "Pending",
+      ...(gated ? { conditions: [gatedCondition(nowMs)] } : {}),
+      qosClass: given.status?.qosClass || computePodQos(pod.spec),
+    },
   };
 }
 

@@ -28,10 +28,15 @@ const podBody = (name: string, spec: object = {}): object => ({
 });
 
 describe("pods", () => {
-  it("are pending when made, whatever status was sent, and classed by their resources", async () => {
+  it("are pending when made, whatever phase was sent, and classed by their resources", async () => {
     const pod = await post(`${ns}/pods`, { ...podBody("a"), status: { phase: "Running" } });
     expect(pod["status"]).toEqual({ phase: "Pending", qosClass: "BestEffort" });
     expect(pod.metadata.generation).toBe(1);
+  });
+
+  it("keep the class that they are sent with", async () => {
+    const classed = await post(`${ns}/pods`, { ...podBody("a"), status: { phase: "Running", qosClass: "Guaranteed" } });
+    expect(classed["status"]).toEqual({ phase: "Pending", qosClass: "Guaranteed" });
   });
 
   it("with scheduling gates say that they wait", async () => {
