@@ -13,7 +13,7 @@ import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { withValueAt } from "./custom-scale.ts";
-import { emptyObject, fieldContext, withScaleOwners } from "./field-management.ts";
+import { emptyObject, fieldContext, sameFields, withScaleOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { PatchBody, PatchTarget } from "./patch.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -46,15 +46,22 @@ export async function compileApply(
     const context = { ...fieldContext(store.definition, writer), kind, empty, force, ownedAs };
     const applying = applyPatch(current ?? empty, applied, context);
     const merged = request.subresource === "scale" ? withScaleOwners(store.definition, applying) : applying;
-    const object = decodeMerged(store, merged, applied);
+    const onlyOwners = store.definition.custom !== undefined && hasOnlyNewOwners(merged, current);
+    const object = onlyOwners ? merged : decodeMerged(store, merged, applied);
     checkDuplicates(duplicates, target);
     if (!current && applied.metadata.uid) throw conflict(type, target.name, notThere(applied.metadata.uid));
     if (applied.metadata.name === "" || !object.metadata.name)
       throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
     checkName(object, target.name);
-    return { object: inNamespace(object, target.namespace), fieldsManaged: true };
+    return { object: inNamespace(object, target.namespace), fieldsManaged: true, onlyOwners };
   };
 }
+
+const ownMetadata: ReadonlySet<string> = new Set(["metadata"]);
+const owners: ReadonlySet<string> = new Set(["managedFields"]);
+
+const hasOnlyNewOwners = (object: KubernetesObject, current: KubernetesObject | undefined): boolean =>
+  current !== undefined && sameFields(object, current, ownMetadata) && sameFields(object.metadata, current.metadata, owners);
 
 const notThere = (uid: string): string => `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
 
