@@ -29,7 +29,7 @@ export const defaultVolumeAttachment = (attachment: VolumeAttachment): VolumeAtt
 
 export function defaultPersistentVolumeClaim(claim: PersistentVolumeClaim): PersistentVolumeClaim {
   const withPhase = change(fill(claim, { status: {} }), "status", (status) => fill(status, { phase: "Pending" }));
-  const rounded = change(withPhase, "status", (status) => roundFields(status, "capacity"));
+  const rounded = change(withPhase, "status", (status) => roundFields(status, "capacity", "allocatedResources"));
   return change(rounded, "spec", defaultClaimSpec);
 }
 

@@ -5,6 +5,7 @@ import type { CronJob, Job, JobSpec, PodFailurePolicyRule } from "../types/batch
 import type { ReplicationController } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
 import { defaultPodTemplate } from "./pod-spec.ts";
+import { roundFields } from "./resource-list.ts";
 import { defaultClaimSpec } from "./volume.ts";
 
 export function defaultDeployment(deployment: Deployment): Deployment {
@@ -47,7 +48,7 @@ export function defaultStatefulSet(set: StatefulSet): StatefulSet {
       const filled = fill(change(claim, "spec", defaultClaimSpec), { status: {} });
       const isTyped = filled.apiVersion === "v1" && filled.kind === "PersistentVolumeClaim";
       const typed: typeof filled = isTyped ? filled : { ...filled, apiVersion: "v1", kind: "PersistentVolumeClaim" };
-      return change(typed, "status", (status) => fill(status, { phase: "Pending" }));
+      return change(typed, "status", (status) => roundFields(fill(status, { phase: "Pending" }), "capacity", "allocatedResources"));
     });
     return change(spec, "template", defaultPodTemplate);
   });

@@ -54,6 +54,8 @@ function problemOf(value: unknown, type: ValueType, typeName: string): string | 
     case "array":
       if (!Array.isArray(value)) return `cannot restore slice from ${kindOf(value)}`;
       return first(value, (item) => problemOf(item, type.items, elementTypeName(typeName, type.items)));
+    case "bytes":
+      return typeof value === "string" || Array.isArray(value) ? undefined : `cannot restore slice from ${kindOf(value)}`;
     case "map":
       if (!isRecord(value)) return `cannot restore map from ${kindOf(value)}`;
       return first(Object.values(value), (item) => problemOf(item, type.values, elementTypeName(typeName, type.values)));

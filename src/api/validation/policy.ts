@@ -2,9 +2,10 @@
 import { duplicate, type FieldError, forbiddenField, invalidValue } from "../meta/field-error.ts";
 import { isDNS1123Label } from "../meta/names.ts";
 import type { RuntimeClass } from "../types/node-v1.ts";
-import type { PodDisruptionBudget, PodDisruptionBudgetSpec } from "../types/policy-v1.ts";
+import type { PodDisruptionBudget } from "../types/policy-v1.ts";
 import type { PriorityClass } from "../types/scheduling-v1.ts";
 import { validateConditions } from "./conditions.ts";
+import { internalForm } from "./internal-form.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 import { validateLabels } from "./object-meta.ts";
 import { checkAtMost100Percent, validateCountOrPercent } from "./percentages.ts";
@@ -16,7 +17,7 @@ export function validateDisruptionBudget({ spec }: PodDisruptionBudget, old?: Po
   const errors: FieldError[] = [];
   const { minAvailable, maxUnavailable, selector, unhealthyPodEvictionPolicy } = spec ?? {};
   if (minAvailable !== undefined && maxUnavailable !== undefined)
-    errors.push(invalidValue("spec", internalSpec(spec), "minAvailable and maxUnavailable cannot be both set"));
+    errors.push(invalidValue("spec", internalForm("PodDisruptionBudgetSpec", spec), "minAvailable and maxUnavailable cannot be both set"));
   for (const [field, value] of Object.entries({ minAvailable, maxUnavailable })) {
     if (value === undefined) continue;
     validateCountOrPercent(errors, `spec.${field}`, value);
@@ -29,14 +30,6 @@ export function validateDisruptionBudget({ spec }: PodDisruptionBudget, old?: Po
     checkSupported(errors, "spec.unhealthyPodEvictionPolicy", unhealthyPodEvictionPolicy, ["AlwaysAllow", "IfHealthyBudget"]);
   return errors;
 }
-
-/** As upstream's internal type shows it. */
-const internalSpec = ({ minAvailable, selector, maxUnavailable, unhealthyPodEvictionPolicy }: PodDisruptionBudgetSpec): unknown => ({
-  MinAvailable: minAvailable ?? null,
-  Selector: selector ?? null,
-  MaxUnavailable: maxUnavailable ?? null,
-  UnhealthyPodEvictionPolicy: unhealthyPodEvictionPolicy ?? null,
-});
 
 export function validateDisruptionBudgetStatus({ status }: PodDisruptionBudget): FieldError[] {
   const errors: FieldError[] = [];

@@ -3,6 +3,7 @@ import { semanticallyEqual } from "../meta/equality.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
+import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { PersistentVolumeSpec, TopologySelectorTerm } from "../types/core-v1.ts";
 import type {
   CSIDriver,
@@ -147,8 +148,14 @@ export function validateCSINode({ spec }: CSINode, old?: CSINode): FieldError[] 
   return errors;
 }
 
-function validateSameDriver(errors: FieldError[], { name, nodeID, topologyKeys }: CSINodeDriver, before: CSINodeDriver): void {
-  const shown = { Name: name, NodeID: nodeID, TopologyKeys: topologyKeys ?? null, Allocatable: null };
+function validateSameDriver(errors: FieldError[], driver: CSINodeDriver, before: CSINodeDriver): void {
+  const { name, nodeID, topologyKeys } = driver;
+  const shown = {
+    Name: name,
+    NodeID: nodeID,
+    TopologyKeys: topologyKeys ?? sentEmptyOf(driver, "topologyKeys") ?? null,
+    Allocatable: null,
+  };
   const fixed = { nodeID, topologyKeys };
   checkImmutable(errors, "spec.drivers", fixed, { nodeID: before.nodeID, topologyKeys: before.topologyKeys }, shown);
 }

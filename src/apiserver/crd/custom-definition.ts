@@ -7,6 +7,7 @@ import { apiVersionOf, type ResourceType, type SubresourceType } from "../../api
 import type { CompiledSchema } from "../../api/structural/compile-schema.ts";
 import type { JsonObject } from "../../api/structural/json.ts";
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from "../../api/types/apiextensions-v1.ts";
+import { compareVersions } from "../discovery/version-order.ts";
 import { sameFields } from "../registry/field-management.ts";
 import { withMetadata } from "../registry/object-meta.ts";
 import { withStatusOf } from "../registry/plain-resource.ts";
@@ -15,6 +16,7 @@ import type { ObjectConverter } from "./conversion-webhook.ts";
 import { decodeApplied, decodeCustom } from "./custom-decode.ts";
 import { customStorage, type VersionSchemas, versionSchemas } from "./custom-storage.ts";
 import { customTable } from "./custom-table.ts";
+import { finalizerWarnings } from "./finalizer-warnings.ts";
 import { compileJsonPath, fieldsOfPath } from "./json-path.ts";
 import { customObjectProblems, scaleSpecProblems, scaleStatusProblems } from "./validate-custom.ts";
 
@@ -94,7 +96,7 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
   const stored = apiVersionOf({ group: type.group, version: type.storageVersion ?? type.version });
   const schema = (): CompiledSchema => schemas.of(served);
   const scale = scalePathsOf(version);
-  const deprecation = deprecationOf(type, version);
+  const deprecation = deprecationOf(type, version, definition.spec.versions);
   const versionOf = (apiVersion: string): CustomResourceDefinitionVersion | undefined =>
     definition.spec.versions.find(({ name }) => apiVersionOf({ group: type.group, version: name }) === apiVersion);
   const decoding = { preserveUnknownFields: definition.spec.preserveUnknownFields === true };
@@ -159,7 +161,10 @@ function strategies(
   ];
   // What rules say against values that did not change is found while validating, and told after it.
   const warned = new WeakMap<KubernetesObject, string[]>();
-  const warnings = (object: KubernetesObject): readonly string[] => warned.get(object) ?? [];
+  const warnings = (object: KubernetesObject, old: KubernetesObject): readonly string[] => [
+    ...finalizerWarnings(object, old),
+    ...(warned.get(object) ?? []),
+  ];
   const warn =
     (object: KubernetesObject) =>
     ({ message }: FieldError): void => {
@@ -178,6 +183,7 @@ function strategies(
     create: {
       prepare: (object) => withFirstGeneration(keepsStatus ? withStatusOf(object, undefined) : object),
       validate: (object) => problems(object, schema().validate(fieldsOf(object))),
+      warnings: (object) => finalizerWarnings(object),
     },
     update: {
       prepare: (object, old) => withCountedChange(keepsStatus ? withStatusOf(object, old) : object, old),
@@ -220,9 +226,19 @@ function scalePathsOf({ subresources }: CustomResourceDefinitionVersion): ScaleP
   };
 }
 
-function deprecationOf(type: ResourceType, { deprecated, deprecationWarning }: CustomResourceDefinitionVersion): string | undefined {
+/** What users of a deprecated version are told: by default to use the highest version that is higher, where there is one. */
+function deprecationOf(
+  type: ResourceType,
+  { deprecated, deprecationWarning }: CustomResourceDefinitionVersion,
+  versions: CustomResourceDefinition["spec"]["versions"],
+): string | undefined {
   if (!deprecated) return undefined;
-  return deprecationWarning ?? `${apiVersionOf(type)} ${type.kind} is deprecated`;
+  if (deprecationWarning !== undefined) return deprecationWarning;
+  const { group, kind, version } = type;
+  const names = versions.flatMap((other) => (other.served && !other.deprecated ? [other.name] : []));
+  const [highest] = names.filter((name) => compareVersions(name, version) < 0).sort(compareVersions);
+  const advice = highest === undefined ? "" : `; use ${apiVersionOf({ group, version: highest })} ${kind}`;
+  return `${apiVersionOf(type)} ${kind} is deprecated${advice}`;
 }
 
 function selectableFieldsOf({ selectableFields }: CustomResourceDefinitionVersion): NonNullable<ResourceDefinition["selectableFields"]> {

@@ -13,6 +13,9 @@ interface AdmissionResult {
   readonly admitted: KubernetesObject;
 }
 
+/** When repeated owners were found, as warnings say it. */
+export const afterAdmission = " after mutating admission happens";
+
 export function asAdmitted(
   { type, definition }: ResourceStore,
   request: WriteRequest,
@@ -21,7 +24,7 @@ export function asAdmitted(
   const { defaults } = definition;
   const placed = inNamespace(withValidOwners(admitted, before, request), type.namespaced ? request.namespace : "");
   const object = defaults ? defaults(placed) : placed;
-  return withoutRepeatedOwners(object, (text) => warn(request, text), " after mutating admission happens");
+  return withoutRepeatedOwners(object, (text) => warn(request, text), afterAdmission);
 }
 
 function withValidOwners(admitted: KubernetesObject, before: KubernetesObject, request: WriteRequest): KubernetesObject {

@@ -10,7 +10,7 @@ import { applyPatch } from "../../api/patch/managed-fields/apply.ts";
 import { apiVersionOf, type GroupVersionKind } from "../../api/resource-type.ts";
 import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
-import { emptyObject, fieldContext } from "./field-management.ts";
+import { emptyObject, fieldContext, sameFields } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import type { PatchBody, PatchTarget } from "./patch.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
@@ -42,15 +42,22 @@ export async function compileApply(
     const fields = writer ? fieldContext(store.definition, writer) : scaleContext(env, request);
     const merged = applyPatch(current ?? empty, applied, { ...fields, kind: { group, version, kind }, empty, force });
     const subject = { group, version, kind, schema, definition: scales ? undefined : store.definition };
-    const object = decodeMerged(subject, merged, applied);
+    const onlyOwners = !scales && store.definition.custom !== undefined && hasOnlyNewOwners(merged, current);
+    const object = onlyOwners ? merged : decodeMerged(subject, merged, applied);
     checkDuplicates(duplicates, target);
     if (!current && applied.metadata.uid) throw conflict(type, target.name, notThere(applied.metadata.uid));
     if (applied.metadata.name === "" || !object.metadata.name)
       throw badRequest(`the name of the object (${target.name} based on URL) was undeterminable: name must be provided`);
     checkName(object, target.name);
-    return { object: inNamespace(object, target.namespace), fieldsManaged: true };
+    return { object: inNamespace(object, target.namespace), fieldsManaged: true, onlyOwners };
   };
 }
+
+const ownMetadata: ReadonlySet<string> = new Set(["metadata"]);
+const owners: ReadonlySet<string> = new Set(["managedFields"]);
+
+const hasOnlyNewOwners = (object: KubernetesObject, current: KubernetesObject | undefined): boolean =>
+  current !== undefined && sameFields(object, current, ownMetadata) && sameFields(object.metadata, current.metadata, owners);
 
 const notThere = (uid: string): string => `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
 

@@ -149,7 +149,7 @@ async function commitNew(
     const current = await store.read(key);
     if (current) throw nameTaken(store, current);
     // As it would be read, with the defaults of what its strategy has taken away, and with the resourceVersion that was sent.
-    return { version: new ObjectVersion(key, store.definition.defaults?.(object) ?? object, 0) };
+    return { version: new ObjectVersion(key, store.asRead(store.definition.defaults?.(object) ?? object), 0) };
   }
   const result = await store.commit(key, object, undefined, companions);
   if (!result.version && result.contestedAt === undefined) throw nameTaken(store, result.current, object.metadata.name);

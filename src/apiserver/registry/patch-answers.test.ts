@@ -55,6 +55,31 @@ describe("a refused patch", () => {
   });
 });
 
+describe("a patch that moves an object elsewhere", () => {
+  it("is told of the namespace before the name", async () => {
+    const at = "/api/v1/namespaces/default/configmaps";
+    await server.send("POST", at, { body: { metadata: { name: "c" } } });
+    const change = { metadata: { namespace: "other", $retainKeys: ["namespace"] } };
+    const { message } = await patch(`${at}/c`, strategic, change);
+    expect(message).toBe("the namespace of the provided object does not match the namespace sent on the request");
+  });
+});
+
+describe("owner references that a patch repeats", () => {
+  it("count as one in the end, and as what they are when it is recorded who owns them", async () => {
+    const at = "/api/v1/namespaces/default/configmaps";
+    const owner = { apiVersion: "v1", kind: "X", name: "a", uid: "u" };
+    await server.send("POST", at, { body: { metadata: { name: "c", ownerReferences: [owner] } } });
+    const answer = await server.send("PATCH", `${at}/c?fieldManager=m`, {
+      contentType: merge,
+      body: { metadata: { ownerReferences: [owner, owner] } },
+    });
+    expect(answer.warnings).toEqual([expect.stringContaining("contains duplicate entries after mutating admission happens;")]);
+    expect(answer.body.metadata).toMatchObject({ ownerReferences: [owner] });
+    expect(JSON.stringify(answer.body.metadata)).toMatch(/"manager":"m"[^}]*"fieldsV1":{"f:metadata":{"f:ownerReferences":{"k:/);
+  });
+});
+
 describe("something sent empty", () => {
   it("is no change of an immutable config map's data, which is empty by default", async () => {
     const at = "/api/v1/namespaces/default/configmaps";
@@ -93,6 +118,21 @@ describe("problems", () => {
   it("of a service's address are told of a service without a name as well", async () => {
     const body = { metadata: {}, spec: { clusterIP: "10.0.0.0/24", ports: [{ port: 1 }] } };
     expect((await server.send("POST", "/api/v1/namespaces/default/services", { body })).body.message).toContain('Service "" is invalid');
+  });
+
+  it("of a budget show its selector in the order of its type", async () => {
+    const selector = { matchExpressions: [{ values: ["y"], operator: "In", key: "x" }], matchLabels: { b: "1", a: "2" } };
+    const body = { metadata: { name: "b" }, spec: { minAvailable: 1, maxUnavailable: 2, selector } };
+    const answer = await server.send("POST", "/apis/policy/v1/namespaces/default/poddisruptionbudgets", { body });
+    const shown =
+      '"Selector":{"matchLabels":{"a":"2","b":"1"},"matchExpressions":[{"key":"x","operator":"In","values":["y"]}]},"MaxUnavailable":2';
+    expect(answer.body.message).toContain(shown);
+  });
+
+  it("of bytes that a strategic merge has as a number are told as it converts them", async () => {
+    const at = "/api/v1/namespaces/default/secrets";
+    await server.send("POST", at, { body: { metadata: { name: "s" } } });
+    expect((await patch(`${at}/s`, strategic, { data: { k: 1 } })).message).toContain("cannot restore slice from int64");
   });
 
   it("of a volume attachment are found in writes of its status too", async () => {

@@ -131,8 +131,9 @@ function checked(
     const decoded = decode ? decodePatched(decode, patched, target, rules) : patched;
     const object = decoded.kind || target.kind.decode ? decoded : { ...decoded, kind: target.kind.kind };
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
-    checkName(named, target.name);
-    return inNamespace(withSentOwners(named, patched), target.namespace);
+    const placed = inNamespace(named, target.namespace);
+    checkName(placed, target.name);
+    return withSentOwners(placed, patched);
   };
 }
 

@@ -19,11 +19,23 @@ export function inPatchedOrder(
   { current, schema }: { readonly current: KubernetesObject; readonly schema: ObjectSchema | undefined },
   { verbatim = new Set(), merged }: PatchParts = {},
 ): KubernetesObject {
-  if (!schema) return sorted(patched, verbatim) as KubernetesObject;
+  if (!schema) return sorted(patched, withParts(verbatim)) as KubernetesObject;
   const types = new Map<object, ValueType>();
   notePlaces(current, { kind: "object", schema }, types);
   forgetMerged(current, merged, types);
-  return touched(patched, types, verbatim) as KubernetesObject;
+  return touched(patched, types, withParts(verbatim)) as KubernetesObject;
+}
+
+/** Values that were sent, and all lists and objects in them: what of those has not been changed since stays as it was. */
+function withParts(values: ReadonlySet<unknown>): ReadonlySet<unknown> {
+  const parts = new Set<unknown>();
+  const note = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    parts.add(value);
+    Object.values(value).forEach(note);
+  };
+  values.forEach(note);
+  return parts;
 }
 
 /** The types of an object's lists, maps and objects. */

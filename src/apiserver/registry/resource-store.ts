@@ -1,6 +1,7 @@
 // One served resource: its definition, its watch cache and its keys in the store. Types that serve the objects of another
 // type (events.k8s.io on events) share that type's cache and see its versions through a conversion, made once a version.
 import type { KubernetesObject } from "../../api/meta/object.ts";
+import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { Condition, KeyValue, Operation, Store, TransactionResult } from "../../storage/store.ts";
 import type { ObjectCodec } from "../watch-cache/object-version.ts";
@@ -202,6 +203,15 @@ export class ResourceStore {
     // Once mirrored, the version is found in the mirror and these bytes do not come back; without a mirror nobody asks for them.
     if (!this.cache.hasLoaded || this.cache.get(key) === version) this.#codec.forget(value);
     return { version: this.converts ? await this.#views.prepared(version) : this.view(version) };
+  }
+
+  /**
+   * An object that is not stored as it would come back: of a custom one, with the fields and defaults of the version that is
+   * stored. No webhook is asked to convert it.
+   */
+  asRead(object: KubernetesObject): KubernetesObject {
+    const { sharesStorageOf } = this.definition;
+    return sharesStorageOf && !this.converts ? sharesStorageOf.fromStored(sharesStorageOf.toStored(withoutSentEmpty(object))) : object;
   }
 
   /** Removes the version that was read. The result is its last state under the revision of its removal. */

@@ -8,7 +8,7 @@ import { conflict, internalError, invalid, notFound } from "../../api/meta/statu
 import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
-import { asAdmitted } from "./admitted-object.ts";
+import { afterAdmission, asAdmitted } from "./admitted-object.ts";
 import { countsGeneration, createObject, kindInErrors } from "./create.ts";
 import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
 import { inNamespace, withCountedGeneration, withKeptMetadata, withMetadata, withoutRepeatedOwners } from "./object-meta.ts";
@@ -31,6 +31,8 @@ export interface Change {
   readonly object: KubernetesObject;
   /** The managedFields are right already (server-side apply). */
   readonly fieldsManaged?: boolean;
+  /** Nothing but its owners has changed: it gets no defaults that it has not. */
+  readonly onlyOwners?: boolean;
 }
 
 export interface UpdateRequest extends WriteRequest {
@@ -103,12 +105,12 @@ async function attemptUpdate(
   const old = current.object;
   checkUid(store, request, old);
   const change = request.change(old);
-  const { object: wanted, fieldsManaged } = change instanceof Promise ? await change : change;
+  const { object: wanted, ...changed } = change instanceof Promise ? await change : change;
   if (request.ownChange) {
     checkResourceVersion(store, wanted, current);
     return commitOver(env, store, request, wanted, current);
   }
-  const object = await admitted(env, store, request, wanted, old, fieldsManaged === true);
+  const object = await admitted(env, store, request, { object: wanted, ...changed }, old);
   checkResourceVersion(store, object, current);
   return storeChange(env, store, request, object, current);
 }
@@ -138,19 +140,22 @@ async function admitted(
   env: WriteEnvironment,
   store: ResourceStore,
   request: UpdateRequest,
-  wanted: KubernetesObject,
+  { object: wanted, fieldsManaged, onlyOwners }: Change,
   old: KubernetesObject,
-  fieldsManaged: boolean,
 ): Promise<KubernetesObject> {
   const { type, definition } = store;
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
-  object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
+  if (defaults && !onlyOwners) object = defaults(object);
+  // What a patch repeats counts while it is recorded who owns what.
+  const isPatch = request.neverCreates === true;
+  if (!isPatch) object = withoutRepeatedOwners(object, (text) => warn(request, text));
   if (!fieldsManaged) object = recordUpdate(definition, old, object, fieldWriter(env, store, request));
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
-  return result === object ? object : asAdmitted(store, request, { before: object, admitted: result });
+  if (result !== object) return asAdmitted(store, request, { before: object, admitted: result });
+  return isPatch ? withoutRepeatedOwners(object, (text) => warn(request, text), afterAdmission) : object;
 }
 
 async function storeChange(
@@ -235,7 +240,8 @@ async function commitOver(
   current: ObjectVersion,
   { removes, companions }: { readonly removes: boolean; readonly companions: Companions | undefined } = plainCommit,
 ): Promise<Outcome> {
-  if (request.dryRun) return { result: { version: unstored(current.key, object, current.revision), created: false }, stored: true };
+  if (request.dryRun)
+    return { result: { version: unstored(current.key, store.asRead(object), current.revision), created: false }, stored: true };
   const result = removes
     ? await store.remove(current, hookOf(env, store.type)?.removal(current.object))
     : await store.commit(current.key, object, current, companions);

@@ -105,6 +105,7 @@ export async function answerPatch(
 ): Promise<ApiResponse> {
   const { request: http, info } = context;
   const content = patchContent(store, context);
+  if (content === "strategic" && store.definition.custom) throw unsupportedPatch(http.cbor !== undefined);
   const representation = representationOf(http, "object", store.type, hasTable(store.definition, subresource));
   const options = parseWriteOptions("PatchOptions", http.query, isApply(content));
   const body = await readPatchBody(context, content);
@@ -126,7 +127,6 @@ export async function answerPatch(
     const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
     return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
   }
-  if (content === "strategic" && store.definition.custom) throw unsupportedPatch(http.cbor !== undefined);
   // Read when there is an object to apply it to: an absent one is not found, whatever the patch.
   let compiled: PatchFunction | undefined;
   const patch: PatchFunction = (current) => {
