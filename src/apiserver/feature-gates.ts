@@ -17,12 +17,15 @@ export const apiServerGates: GateSupport = {
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",
+    "DRAWorkloadResourceClaims",
     "ExtendWebSocketsToKubelet",
     "GenericWorkload",
     "ManifestBasedAdmissionControlConfig",
     "PodCertificateRequest",
     "RemoteRequestHeaderUID",
     "StorageVersionMigrator",
+    "TopologyAwareWorkloadScheduling",
+    "WorkloadAwarePreemption",
   ]),
 };
 

@@ -1,6 +1,7 @@
 // Fields behind feature gates that are off: they are ignored, whatever is written to them. Whoever writes one is recorded
 // as its owner all the same, and admission sees it: it is taken away where strategies prepare an object.
 import { oncePerPartShared } from "../meta/shared-parts.ts";
+import { keepsFieldsOf } from "../semantics/gated-fields.ts";
 import type { StatefulSet } from "../types/apps-v1.ts";
 import type { CronJob, Job } from "../types/batch-v1.ts";
 import type { Container, Pod, PodSpec, PodTemplateSpec } from "../types/core-v1.ts";
@@ -13,10 +14,10 @@ function withoutStopSignal<C extends Pick<Container, "lifecycle">>(container: C)
   return (Object.keys(hooks).length === 0 ? rest : { ...rest, lifecycle: hooks }) as C;
 }
 
-/** A pod's spec without stop signals of its own and without its group of pods that are scheduled together. */
+/** A pod's spec without stop signals of its own and, unless its gate is on, without its group of pods that are scheduled together. */
 export const withoutGatedPodFields = oncePerPartShared((given: PodSpec): PodSpec => {
   const { schedulingGroup, ...rest } = given;
-  let spec = schedulingGroup === undefined ? given : rest;
+  let spec = schedulingGroup === undefined || keepsFieldsOf("GenericWorkload") ? given : rest;
   spec = changeEach(spec, "initContainers", withoutStopSignal);
   spec = changeEach(spec, "containers", withoutStopSignal);
   return changeEach(spec, "ephemeralContainers", withoutStopSignal);

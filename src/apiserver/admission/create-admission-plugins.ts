@@ -24,6 +24,7 @@ import { deviceAccessCheck } from "./device-access.ts";
 import { createEventRateLimit } from "./event-rate-limit.ts";
 import { createExtendedResourceToleration } from "./extended-resource-toleration.ts";
 import { createImagePolicyWebhook } from "./image-policy-webhook.ts";
+import { createJobValidation } from "./job-validation.ts";
 import { createLimitPodHardAntiAffinityTopology } from "./limit-pod-hard-anti-affinity-topology.ts";
 import { createLimitRanger } from "./limit-ranger.ts";
 import type { StaticManifests } from "./manifests/open-manifests.ts";
@@ -35,6 +36,7 @@ import { createNodeRestriction } from "./node-restriction.ts";
 import { createOwnerReferencesPermission } from "./owner-references-permission.ts";
 import { parameterAccessCheck } from "./parameter-access.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
+import { podCertificateSigningCheck } from "./pod-certificate-signing.ts";
 import { createPodGroupWorkloadExists } from "./pod-group-workload-exists.ts";
 import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
@@ -63,7 +65,7 @@ export interface AdmissionDependencies {
   readonly reader: AdmissionReader;
   readonly authorizer: Authorizer;
   /** The server's own client: asked where the reader may be behind, and to write the use of quotas. */
-  readonly client: Pick<Client, "get" | "create" | "updateStatus">;
+  readonly client: Pick<Client, "get" | "list" | "create" | "updateStatus">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
@@ -93,7 +95,8 @@ export function createAdmissionPlugins(deps: AdmissionDependencies, options: Adm
   const enabled = enabledPlugins(options);
   const plugins = pluginTable(deps, options).filter(({ name }) => enabled.has(name));
   // That nobody grants or uses what he does not hold is no option: upstream has it in the storage of these kinds.
-  return [escalationCheck(deps), parameterAccessCheck(deps), deviceAccessCheck(deps), ...plugins.flatMap(({ create }) => create?.() ?? [])];
+  const always = [escalationCheck(deps), parameterAccessCheck(deps), deviceAccessCheck(deps), podCertificateSigningCheck(deps)];
+  return [...always, ...plugins.flatMap(({ create }) => create?.() ?? [])];
 }
 
 interface PluginEntry {
@@ -200,6 +203,7 @@ function ownPlugins(deps: AdmissionDependencies, { tolerations }: AdmissionOptio
     DefaultTolerationSeconds: () => createDefaultTolerationSeconds(tolerations),
     DenyServiceExternalIPs: createDenyServiceExternalIPs,
     ExtendedResourceToleration: createExtendedResourceToleration,
+    JobValidation: () => createJobValidation(deps),
     LimitPodHardAntiAffinityTopology: createLimitPodHardAntiAffinityTopology,
     LimitRanger: () => createLimitRanger(deps),
     NamespaceAutoProvision: () => createNamespaceAutoProvision(deps),

@@ -11,16 +11,18 @@ import { type WriteRequest, warn } from "./write-environment.ts";
 interface AdmissionResult {
   readonly before: KubernetesObject;
   readonly admitted: KubernetesObject;
+  /** When the write takes place. */
+  readonly nowMs: number;
 }
 
 export function asAdmitted(
   { type, definition }: ResourceStore,
   request: WriteRequest,
-  { before, admitted }: AdmissionResult,
+  { before, admitted, nowMs }: AdmissionResult,
 ): KubernetesObject {
   const { defaults } = definition;
   const placed = inNamespace(withValidOwners(admitted, before, request), type.namespaced ? request.namespace : "");
-  const object = defaults ? defaults(placed) : placed;
+  const object = defaults ? defaults(placed, nowMs) : placed;
   return withoutRepeatedOwners(object, (text) => warn(request, text), " after mutating admission happens");
 }
 

@@ -145,12 +145,12 @@ async function admitted(
   const { type, definition } = store;
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
-  object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
+  object = withoutRepeatedOwners(defaults ? defaults(object, env.clock.now()) : object, (text) => warn(request, text));
   if (!fieldsManaged) object = recordUpdate(definition, old, object, fieldWriter(env, store, request));
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
-  return result === object ? object : asAdmitted(store, request, { before: object, admitted: result });
+  return result === object ? object : asAdmitted(store, request, { before: object, admitted: result, nowMs: env.clock.now() });
 }
 
 async function storeChange(
@@ -163,7 +163,7 @@ async function storeChange(
   const { type } = store;
   const old = current.object;
   const context = strategyContext(env, request);
-  let object = withKeptMetadata(store.definition.withoutGated?.(admittedObject) ?? admittedObject, old);
+  let object = withKeptMetadata(store.definition.withoutGated?.(admittedObject, old) ?? admittedObject, old);
   object = withConstantFields(type, request.strategy.prepare?.(object, old, context) ?? object);
   if (countsGeneration(store) && !request.keepsGeneration)
     object = withCountedGeneration(object, old, store.definition.countsGeneration === "to the letter");
