@@ -17,13 +17,16 @@ export const apiServerGates: GateSupport = {
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",
+    "DRAWorkloadResourceClaims",
     "ExtendWebSocketsToKubelet",
     "GenericWorkload",
     "ManifestBasedAdmissionControlConfig",
     "PodCertificateRequest",
     "RemoteRequestHeaderUID",
     "StorageVersionMigrator",
+    "TopologyAwareWorkloadScheduling",
     "UnknownVersionInteroperabilityProxy",
+    "WorkloadAwarePreemption",
   ]),
 };
 

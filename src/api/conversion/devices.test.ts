@@ -13,7 +13,7 @@ describe("devices in v1beta1 and v1", () => {
     devices: {
       requests: [
         { name: "gpu", deviceClassName: "fast", count: 2 },
-        { name: "any", firstAvailable: [{ name: "x" }] },
+        { name: "any", deviceClassName: "", firstAvailable: [{ name: "x" }] },
       ],
     },
   };

@@ -2,6 +2,7 @@
 // there, and what a request asks for lies beside its name instead of in `exactly`. All other versions have v1's form.
 import { change, changeEach } from "../defaults/fill.ts";
 import type { KubernetesObject } from "../meta/object.ts";
+import { sentEmptyOf, withSentEmptyOf } from "../meta/sent-empty.ts";
 
 /** Two forms of the same objects. The apiVersion is left as it is. */
 export interface Reshaping {
@@ -23,25 +24,35 @@ interface Claim {
 
 type ClaimObject = KubernetesObject & { readonly spec?: { readonly devices?: Claim } };
 type TemplateObject = KubernetesObject & { readonly spec?: { readonly spec?: { readonly devices?: Claim } } };
-type SliceObject = KubernetesObject & { readonly spec?: { readonly devices?: readonly Entry[] } };
+interface Slice {
+  readonly devices?: readonly Entry[];
+  readonly nodeName?: string;
+  readonly allNodes?: boolean;
+}
+
+type SliceObject = KubernetesObject & { readonly spec?: Slice };
 
 const flattened = ({ basic, ...device }: Entry): Entry => ({ ...device, ...basic });
 
 const nested = ({ name, ...basic }: Entry): Entry => ({ ...(name === undefined ? {} : { name }), basic });
+
+const emptyLists = ["selectors", "tolerations"];
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null && value !== "" && value !== 0;
 
 /** A request that names alternatives asks for nothing itself. */
 function withExactly({ name, firstAvailable, ...exactly }: Entry): Entry {
   return {
+    ...withSentEmptyOf(exactly),
     ...(name === undefined ? {} : { name }),
-    ...(Object.values(exactly).some(isSet) ? { exactly } : {}),
+    ...(Object.values(exactly).some(isSet) || emptyLists.some((field) => sentEmptyOf(exactly, field)) ? { exactly } : {}),
     ...(firstAvailable ? { firstAvailable } : {}),
   };
 }
 
-function withoutExactly({ exactly, ...request }: Entry): Entry {
-  return { ...request, ...exactly };
+/** The class is always written. */
+function withoutExactly({ name, exactly, ...request }: Entry): Entry {
+  return { ...(name === undefined ? {} : { name }), deviceClassName: "", ...exactly, ...request } as Entry;
 }
 
 const requests =
@@ -62,7 +73,14 @@ const inTemplate =
 const inSlice =
   (convert: (device: Entry) => Entry) =>
   (object: KubernetesObject): KubernetesObject =>
-    change(object as SliceObject, "spec", (spec) => changeEach(spec, "devices", convert));
+    change(object as SliceObject, "spec", (spec) => changeEach(withoutUnset(spec), "devices", convert));
+
+/** No node and not all nodes: in v1beta1 that is not told from saying nothing. */
+function withoutUnset(spec: Slice): Slice {
+  if (spec.nodeName !== "" && spec.allNodes !== false) return spec;
+  const { nodeName, allNodes, ...rest } = spec;
+  return { ...rest, ...(nodeName ? { nodeName } : {}), ...(allNodes ? { allNodes } : {}) };
+}
 
 /** By resource; those that are not here have one form. */
 export const reshapedDevices: Readonly<Record<string, Reshaping>> = {

@@ -1,4 +1,6 @@
 // Defaults of the kinds of resource.k8s.io: a request is for one device unless it says otherwise.
+
+import { formatTime } from "../../base/clock.ts";
 import type {
   DeviceClaim,
   DeviceSubRequest,
@@ -20,16 +22,40 @@ function defaultRequest<R extends ExactDeviceRequest | DeviceSubRequest>(request
 const defaultToleration = (toleration: DeviceToleration): DeviceToleration =>
   toleration.operator ? toleration : { ...toleration, operator: "Equal" };
 
-const defaultDevices = (devices: DeviceClaim): DeviceClaim =>
-  changeEach(devices, "requests", (request) =>
-    changeEach(change(request, "exactly", defaultRequest<ExactDeviceRequest>), "firstAvailable", defaultRequest<DeviceSubRequest>),
-  );
+type ToDevices = (devices: DeviceClaim) => DeviceClaim;
 
-export const defaultResourceClaim = (claim: ResourceClaim): ResourceClaim =>
-  change(claim, "spec", (spec) => change(spec, "devices", defaultDevices));
+const devicesBy =
+  (toExactly: (request: ExactDeviceRequest) => ExactDeviceRequest): ToDevices =>
+  (devices) =>
+    changeEach(devices, "requests", (request) =>
+      changeEach(change(request, "exactly", toExactly), "firstAvailable", defaultRequest<DeviceSubRequest>),
+    );
 
-export const defaultResourceClaimTemplate = (template: ResourceClaimTemplate): ResourceClaimTemplate =>
-  change(template, "spec", (outer) => change(outer, "spec", (spec) => change(spec, "devices", defaultDevices)));
+const inClaim =
+  (toDevices: ToDevices) =>
+  (claim: ResourceClaim): ResourceClaim =>
+    change(claim, "spec", (spec) => change(spec, "devices", toDevices));
+
+const inTemplate =
+  (toDevices: ToDevices) =>
+  (template: ResourceClaimTemplate): ResourceClaimTemplate =>
+    change(template, "spec", (outer) => change(outer, "spec", (spec) => change(spec, "devices", toDevices)));
+
+const defaultDevices = devicesBy(defaultRequest<ExactDeviceRequest>);
+
+export const defaultResourceClaim = inClaim(defaultDevices);
+
+export const defaultResourceClaimTemplate = inTemplate(defaultDevices);
+
+/** In v1beta1 a request without a class is taken for one that has alternatives: only what it tolerates gets defaults. */
+const defaultDevicesV1beta1 = devicesBy((request) =>
+  request.deviceClassName ? defaultRequest(request) : changeEach(request, "tolerations", defaultToleration),
+);
+
+/** Of claims in v1beta1, in v1's form. */
+export const defaultResourceClaimV1beta1 = inClaim(defaultDevicesV1beta1);
+
+export const defaultResourceClaimTemplateV1beta1 = inTemplate(defaultDevicesV1beta1);
 
 type Mappings = Readonly<Record<string, NodeAllocatableResourceMapping>>;
 
@@ -38,7 +64,13 @@ function defaultMappings(mappings: Mappings): Mappings {
   return Object.fromEntries(Object.entries(mappings).map(([name, mapping]) => [name, fill(mapping, { allocationMultiplier: "1" })]));
 }
 
-export const defaultResourceSlice = (slice: ResourceSlice): ResourceSlice =>
+/** A taint that does not say since when it holds does so from now on. */
+export const withTimeAdded = <T extends { readonly timeAdded?: string }>(taint: T, nowMs: number | undefined): T =>
+  nowMs === undefined || taint.timeAdded ? taint : { ...taint, timeAdded: formatTime(nowMs) };
+
+export const defaultResourceSlice = (slice: ResourceSlice, nowMs?: number): ResourceSlice =>
   change(slice, "spec", (spec) =>
-    changeEach(spec, "devices", (device) => change(device, "nodeAllocatableResourceMappings", defaultMappings)),
+    changeEach(spec, "devices", (device) =>
+      changeEach(change(device, "nodeAllocatableResourceMappings", defaultMappings), "taints", (taint) => withTimeAdded(taint, nowMs)),
+    ),
   );

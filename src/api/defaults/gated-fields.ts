@@ -2,10 +2,19 @@
 // writes one is recorded as its owner all the same, and admission sees it: it is taken away where strategies prepare an object.
 // An object that has nothing to take away comes back as it is.
 import { oncePerPartShared } from "../meta/shared-parts.ts";
+import { keepsFieldsOf } from "../semantics/gated-fields.ts";
 import type { StatefulSet } from "../types/apps-v1.ts";
 import type { CronJob, Job } from "../types/batch-v1.ts";
 import type { Container, Pod, PodSpec, PodTemplateSpec } from "../types/core-v1.ts";
 import { change, changeEach } from "./fill.ts";
+
+/** `strip` for updates too: what has such fields already, because somebody else has stored them, keeps them. */
+export const unlessStored =
+  <T extends object>(strip: (object: T) => T) =>
+  (object: T, old?: T): T => {
+    const plain = strip(object);
+    return plain !== object && old !== undefined && strip(old) !== old ? object : plain;
+  };
 
 function withoutStopSignal<C extends Pick<Container, "lifecycle">>(container: C): C {
   const { lifecycle, ...rest } = container;
@@ -14,10 +23,10 @@ function withoutStopSignal<C extends Pick<Container, "lifecycle">>(container: C)
   return (Object.keys(hooks).length === 0 ? rest : { ...rest, lifecycle: hooks }) as C;
 }
 
-/** A pod's spec without stop signals of its own and without its group of pods that are scheduled together. */
+/** A pod's spec without stop signals of its own and, unless its gate is on, without its group of pods that are scheduled together. */
 export const withoutGatedPodFields = oncePerPartShared((given: PodSpec): PodSpec => {
   const { schedulingGroup, ...rest } = given;
-  let spec = schedulingGroup === undefined ? given : rest;
+  let spec = schedulingGroup === undefined || keepsFieldsOf("GenericWorkload") ? given : rest;
   spec = changeEach(spec, "initContainers", withoutStopSignal);
   spec = changeEach(spec, "containers", withoutStopSignal);
   return changeEach(spec, "ephemeralContainers", withoutStopSignal);

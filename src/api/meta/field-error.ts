@@ -31,6 +31,9 @@ const titles: Readonly<Record<FieldErrorType, string>> = {
 /** Stands for a value that messages leave out: it is long, or they say enough without it. */
 export const omittedValue: unique symbol = Symbol("omitted");
 
+/** Stands for a value that messages show as null, whatever was sent. */
+export const nullValue: object = { toJSON: () => null };
+
 export class FieldError {
   readonly type: FieldErrorType;
   /** "spec.containers[0].name". */

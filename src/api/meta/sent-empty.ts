@@ -19,6 +19,12 @@ export function sentEmptyOf(owner: unknown, field: string): object | undefined {
 /** The fields of an object, not of its parts, that were sent empty. */
 export const sentEmptyFields = (owner: object): readonly string[] => Object.keys((owner as Noted)[sentEmpty] ?? {});
 
+/** What was noted of an object's fields and nothing else of it: for an object that takes over some of them. */
+export const withSentEmptyOf = (owner: object): Noted => {
+  const noted = (owner as Noted)[sentEmpty];
+  return noted === undefined ? {} : { [sentEmpty]: noted };
+};
+
 /** Whether a field was sent, and be it empty. */
 export const wasSent = <T extends object>(owner: T, field: keyof T & string): boolean =>
   (owner[field] ?? sentEmptyOf(owner, field) ?? undefined) !== undefined;

@@ -20,11 +20,14 @@ const keptLists = new Set(["autoscaling-v2.HPAScalingRules.policies"]);
 const ruleOfV1 = "admissionregistration-v1.NamedRuleWithOperations";
 const isRuleOfV1 = /^admissionregistration-v1(alpha|beta)1\.NamedRuleWithOperations$/;
 
+/** Other versions use v1's type. */
+const alwaysOfV1 = /^v1(?:alpha|beta)\d+\.(ReinvocationPolicyType)$/;
+
 /** The rules of one field. Types that are not built in (made for a test) follow from `required` and `default` alone. */
 export function wireRules(schema: ObjectSchema, field: FieldSchema): WireRules {
   const facts = wireFacts[schema.name] ?? (isRuleOfV1.test(schema.name) ? wireFacts[ruleOfV1] : undefined);
   const [flags = "", name] = (facts?.[field.name] ?? "").split(" ");
-  const typeName = name || goTypeName(field.type);
+  const typeName = name ? name.replace(alwaysOfV1, "v1.$1") : goTypeName(field.type);
   const omits = (!field.required && !flags.includes("!")) || flags.includes("?");
   const pointer = flags.includes("*");
   switch (field.type.kind) {

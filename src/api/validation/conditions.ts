@@ -35,3 +35,13 @@ export function validateConditions(errors: FieldError[], field: string, conditio
     if (byteLength(message) > maxMessage) errors.push(tooLong(`${at}.message`, maxMessage));
   }
 }
+
+/** A condition with its fields in the order in which Go writes them. */
+export const shownCondition = ({ type, status, observedGeneration, lastTransitionTime, reason, message }: Condition): Condition => ({
+  type,
+  status,
+  ...(observedGeneration ? { observedGeneration } : {}),
+  lastTransitionTime,
+  reason,
+  message,
+});

@@ -148,7 +148,7 @@ function uidProblem(uid: string): string | undefined {
     case 32:
       return /^[0-9a-fA-F]{32}$/.test(uid) ? undefined : malformed;
     default:
-      return `invalid UUID length: ${uid.length}`;
+      return `invalid UUID length: ${byteLength(uid)}`;
   }
 }
 

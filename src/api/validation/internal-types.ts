@@ -239,6 +239,9 @@ DeviceToleration: Key:s Operator:s Value:s Effect:s TolerationSeconds:?n
 ExactDeviceRequest: DeviceClassName:s Selectors:[DeviceSelector AllocationMode:s Count:n AdminAccess:?b Tolerations:[DeviceToleration
   Capacity:?CapacityRequirements
 OpaqueDeviceConfiguration: Driver:s Parameters:j
+PodCertificateRequestSpec: SignerName:s PodName:s PodUID=podUID:s ServiceAccountName:s ServiceAccountUID=serviceAccountUID:s NodeName:s
+  NodeUID=nodeUID:s MaxExpirationSeconds:?n PKIXPublicKey=pkixPublicKey:?s ProofOfPossession:?s StubPKCS10Request=stubPKCS10Request:?s
+  UnverifiedUserAnnotations:{s
 ResourceClaimSpec: Devices:DeviceClaim
 ResourceClaimTemplateSpec: *metadata:m Spec:ResourceClaimSpec
 `;

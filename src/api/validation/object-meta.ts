@@ -163,6 +163,12 @@ export function validateObjectMetaUpdate({ metadata }: KubernetesObject, { metad
   return errors;
 }
 
+/** The same with what is asked of finalizers: for rules of a kind that check it among their own. */
+export const validateMetadataChanges = (object: KubernetesObject, old: KubernetesObject): FieldError[] => [
+  ...validateObjectMetaUpdate(object, old),
+  ...validateFinalizerDomains(object),
+];
+
 /** What the metadata of a template may not carry: all but labels and annotations. By the names that messages have. */
 const ownMetadata = {
   name: "name",

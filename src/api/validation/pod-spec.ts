@@ -1,7 +1,7 @@
 // The specification of a pod, of a pod itself or in a template: all rules in upstream's order.
 import { duplicate, type FieldError, forbiddenField, invalidValue, notFoundError, required } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
-import type { PodResourceClaim, PodSpec } from "../types/core-v1.ts";
+import type { PodResourceClaim, PodSchedulingGroup, PodSpec } from "../types/core-v1.ts";
 import { validateAffinity } from "./affinity.ts";
 import { validateContainers, validateEphemeralContainers, validateInitContainers } from "./container.ts";
 import { dnsPolicies, validateDNSConfig, validateHostAliases, validateHostnameOverride } from "./dns.ts";
@@ -52,6 +52,7 @@ export function validatePodSpec(errors: FieldError[], field: string, spec: PodSp
   validateClasses(errors, field, spec);
   if (spec.overhead) validateContainerResources(errors, `${field}.overhead`, { limits: spec.overhead }, { allows });
   validateOS(errors, field, spec);
+  if (spec.schedulingGroup) validateSchedulingGroup(errors, `${field}.schedulingGroup.podGroupName`, spec.schedulingGroup);
   validateFileReferences(errors, field, spec);
 }
 
@@ -120,6 +121,11 @@ function validateClasses(errors: FieldError[], field: string, spec: PodSpec): vo
 }
 
 /** Variables that are read from a file: it lies in an emptyDir of the pod. */
+function validateSchedulingGroup(errors: FieldError[], field: string, { podGroupName: name }: PodSchedulingGroup): void {
+  if (name === undefined) errors.push(invalidValue(field, null, "must specify one of: `podGroupName`"));
+  else addProblems(errors, field, name, isDNS1123Subdomain(name));
+}
+
 function validateFileReferences(errors: FieldError[], field: string, spec: PodSpec): void {
   eachContainer(spec, field, ({ env = [] }, path) => {
     for (let i = 0; i < env.length; i++) {

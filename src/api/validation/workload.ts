@@ -1,12 +1,40 @@
 // Workloads and the groups of pods that are scheduled together: a name and one scheduling policy for each template of a
-// group. Neither's spec changes once it is made.
-import { duplicate, type FieldError, invalidValue, required, tooMany } from "../meta/field-error.ts";
-import { isDNS1123Label, isDNS1123Subdomain, isPathSegmentName } from "../meta/names.ts";
-import type { PodGroup, PodGroupSchedulingPolicy, PodGroupTemplate, Workload } from "../types/scheduling-v1alpha2.ts";
-import { addProblems, checkImmutable, checkName, checkSupported } from "./rules.ts";
+// group, and what is behind gates of its own: where the pods of a group must be, its claims for devices, how it is disrupted
+// and its priority. Neither's spec changes once it is made; what did not change is not looked at again.
+import { equalAsTyped } from "../meta/equality.ts";
+import { duplicate, type FieldError, forbiddenField, invalidValue, nullValue, required, tooMany } from "../meta/field-error.ts";
+import { isDNS1123Label, isDNS1123Subdomain, isPathSegmentName, isQualifiedName } from "../meta/names.ts";
+import type {
+  PodGroup,
+  PodGroupResourceClaim,
+  PodGroupResourceClaimStatus,
+  PodGroupSchedulingConstraints,
+  PodGroupSchedulingPolicy,
+  PodGroupSpec,
+  PodGroupTemplate,
+  PodGroupTemplateReference,
+  Workload,
+  WorkloadSpec,
+} from "../types/scheduling-v1alpha2.ts";
+import { validateConditions } from "./conditions.ts";
+import { addProblems, checkName, checkSupported } from "./rules.ts";
+
+/** Which of the gates within GenericWorkload are on. */
+export interface WorkloadGates {
+  /** TopologyAwareWorkloadScheduling: schedulingConstraints. */
+  readonly constraints: boolean;
+  /** DRAWorkloadResourceClaims: resourceClaims. */
+  readonly claims: boolean;
+  /** WorkloadAwarePreemption: disruptionMode, priorityClassName, priority. */
+  readonly preemption: boolean;
+}
 
 const policies = ["basic", "gang"] as const;
+const claimSources = ["resourceClaimName", "resourceClaimTemplateName"] as const;
 const maxTemplates = 8;
+const maxClaims = 4;
+const maxTopologies = 1;
+const maxPriority = 1_000_000_000;
 
 /** Exactly one of the members of a union. */
 function checkUnion(errors: FieldError[], field: string, value: object, members: readonly string[]): void {
@@ -29,62 +57,179 @@ function validatePolicy(errors: FieldError[], field: string, policy: PodGroupSch
 const inBytes =
   (check: (name: string) => readonly string[]) =>
   (name: string): readonly string[] =>
-    check(name).map((problem) => problem.replace(/^(must be no more than \d+) characters$/, "$1 bytes"));
+    check(name).map((problem) => problem.replace(/(must be no more than \d+) characters$/, "$1 bytes"));
 
-type Rules = Pick<PodGroupTemplate, "schedulingPolicy" | "disruptionMode" | "priorityClassName">;
+const shortName = inBytes(isDNS1123Label);
+const longName = inBytes(isDNS1123Subdomain);
 
-function validateRules(errors: FieldError[], field: string, { schedulingPolicy, disruptionMode, priorityClassName }: Rules): void {
-  validatePolicy(errors, `${field}.schedulingPolicy`, schedulingPolicy);
-  checkSupported(errors, `${field}.disruptionMode`, disruptionMode, ["Pod", "PodGroup"], "allowed");
-  if (priorityClassName) addProblems(errors, `${field}.priorityClassName`, priorityClassName, isDNS1123Subdomain(priorityClassName));
+function validateConstraints(errors: FieldError[], field: string, constraints: PodGroupSchedulingConstraints): void {
+  const topology = constraints.topology ?? [];
+  if (topology.length > maxTopologies) errors.push(tooMany(`${field}.topology`, topology.length, maxTopologies));
+  else for (const [i, { key }] of topology.entries()) checkName(errors, `${field}.topology[${i}].key`, key, inBytes(isQualifiedName));
 }
 
-export function validateWorkload({ spec }: Workload): FieldError[] {
+function validateClaims(errors: FieldError[], field: string, claims: readonly PodGroupResourceClaim[]): void {
+  if (claims.length > maxClaims) {
+    errors.push(tooMany(field, claims.length, maxClaims));
+    return;
+  }
+  checkUnique(errors, field, claims, ({ name, resourceClaimName, resourceClaimTemplateName }) => ({
+    name,
+    ...(resourceClaimName === undefined ? {} : { resourceClaimName }),
+    ...(resourceClaimTemplateName === undefined ? {} : { resourceClaimTemplateName }),
+  }));
+  for (const [i, claim] of claims.entries()) {
+    const at = `${field}[${i}]`;
+    checkUnion(errors, at, claim, claimSources);
+    checkName(errors, `${at}.name`, claim.name, shortName);
+    for (const source of claimSources) {
+      const name = claim[source];
+      if (name !== undefined) addProblems(errors, `${at}.${source}`, name, longName(name));
+    }
+  }
+}
+
+/** Items differ by their names; of those that do not the later ones are shown, with their fields in order. */
+function checkUnique<T extends { readonly name?: string }>(
+  errors: FieldError[],
+  field: string,
+  items: readonly T[],
+  shown: (item: T) => unknown,
+): void {
+  const names = items.map(({ name = "" }) => name);
+  for (const [i, item] of items.entries()) if (names.indexOf(item.name ?? "") < i) errors.push(duplicate(`${field}[${i}]`, shown(item)));
+}
+
+type Rules = Omit<PodGroupTemplate, "name">;
+
+/** Of a new template or group, which has nothing that is behind a gate that is off. */
+function validateRules(errors: FieldError[], field: string, rules: Rules, gates: WorkloadGates): void {
+  validatePolicy(errors, `${field}.schedulingPolicy`, rules.schedulingPolicy);
+  const { schedulingConstraints: constraints, resourceClaims, priority } = rules;
+  if (gates.constraints && constraints) validateConstraints(errors, `${field}.schedulingConstraints`, constraints);
+  if (gates.claims && resourceClaims) validateClaims(errors, `${field}.resourceClaims`, resourceClaims);
+  if (gates.preemption && rules.disruptionMode !== undefined)
+    checkSupported(errors, `${field}.disruptionMode`, rules.disruptionMode, ["Pod", "PodGroup"]);
+  if (gates.preemption && rules.priorityClassName)
+    addProblems(errors, `${field}.priorityClassName`, rules.priorityClassName, longName(rules.priorityClassName));
+  if (gates.preemption && (priority ?? 0) > maxPriority)
+    errors.push(invalidValue(`${field}.priority`, priority, `must be less than or equal to ${maxPriority}`));
+}
+
+export function validateWorkload({ spec }: Workload, gates: WorkloadGates): FieldError[] {
   const errors: FieldError[] = [];
   const { controllerRef: controller, podGroupTemplates } = spec ?? {};
   const templates = podGroupTemplates ?? []; // null is written where there are none
   if (controller) {
     const { apiGroup, kind, name } = controller;
-    if (apiGroup) addProblems(errors, "spec.controllerRef.apiGroup", apiGroup, isDNS1123Subdomain(apiGroup));
+    if (apiGroup) addProblems(errors, "spec.controllerRef.apiGroup", apiGroup, longName(apiGroup));
     checkName(errors, "spec.controllerRef.kind", kind, isPathSegmentName);
     checkName(errors, "spec.controllerRef.name", name, isPathSegmentName);
   }
   const field = "spec.podGroupTemplates";
   if (templates.length === 0) errors.push(required(field));
-  if (templates.length > maxTemplates) errors.push(tooMany(field, templates.length, maxTemplates));
-  const names = templates.map(({ name }) => name);
-  for (const [i, template] of templates.entries()) if (names.indexOf(template.name) < i) errors.push(duplicate(`${field}[${i}]`, template));
+  if (templates.length > maxTemplates) return [...errors, tooMany(field, templates.length, maxTemplates)];
+  checkUnique(errors, field, templates, inOrder);
   for (const [i, template] of templates.entries()) {
-    checkName(errors, `${field}[${i}].name`, template.name, inBytes(isDNS1123Label));
-    validateRules(errors, `${field}[${i}]`, template);
+    checkName(errors, `${field}[${i}].name`, template.name, shortName);
+    validateRules(errors, `${field}[${i}]`, template, gates);
   }
   return errors;
 }
 
-export function validateWorkloadUpdate(workload: Workload, old: Workload): FieldError[] {
+const templateFields = [
+  "name",
+  "schedulingPolicy",
+  "schedulingConstraints",
+  "resourceClaims",
+  "disruptionMode",
+  "priorityClassName",
+  "priority",
+] as const;
+
+function inOrder(template: PodGroupTemplate): unknown {
+  const { basic, gang } = template.schedulingPolicy ?? {};
+  const shown = { ...template, schedulingPolicy: { ...(basic ? { basic } : {}), ...(gang ? { gang } : {}) } };
+  return Object.fromEntries(templateFields.filter((name) => shown[name] !== undefined).map((name) => [name, shown[name]]));
+}
+
+/** Fields that stay what they were, each told of without its value. */
+function checkUnchanged<T>(errors: FieldError[], spec: T, old: T, fields: readonly (keyof T & string)[]): void {
+  for (const field of fields)
+    if (!equalAsTyped(spec[field], old[field])) errors.push(invalidValue(`spec.${field}`, nullValue, "field is immutable"));
+}
+
+export function validateWorkloadUpdate({ spec }: Workload, { spec: old }: Workload): FieldError[] {
   const errors: FieldError[] = [];
-  checkImmutable(errors, "spec.podGroupTemplates", workload.spec.podGroupTemplates, old.spec.podGroupTemplates);
-  if (old.spec.controllerRef) checkImmutable(errors, "spec.controllerRef", workload.spec.controllerRef, old.spec.controllerRef);
+  checkUnchanged<WorkloadSpec>(errors, spec, old, ["controllerRef", "podGroupTemplates"]);
+  const count = spec.podGroupTemplates?.length ?? 0;
+  if (count > maxTemplates) errors.push(tooMany("spec.podGroupTemplates", count, maxTemplates));
+  if (count === 0) errors.push(required("spec.podGroupTemplates"));
   return errors;
 }
 
-export function validatePodGroup({ spec }: PodGroup): FieldError[] {
+function validateTemplateReference(errors: FieldError[], field: string, reference: PodGroupTemplateReference): void {
+  checkUnion(errors, field, reference, ["workload"]);
+  if (!reference.workload) return;
+  checkName(errors, `${field}.workload.workloadName`, reference.workload.workloadName, longName);
+  checkName(errors, `${field}.workload.podGroupTemplateName`, reference.workload.podGroupTemplateName, shortName);
+}
+
+export function validatePodGroup({ spec }: PodGroup, gates: WorkloadGates): FieldError[] {
   const errors: FieldError[] = [];
-  const { podGroupTemplateRef: reference } = spec ?? {};
-  if (reference) {
-    checkUnion(errors, "spec.podGroupTemplateRef", reference, ["workload"]);
-    const at = "spec.podGroupTemplateRef.workload";
-    if (reference.workload) {
-      checkName(errors, `${at}.workloadName`, reference.workload.workloadName, inBytes(isDNS1123Subdomain));
-      checkName(errors, `${at}.podGroupTemplateName`, reference.workload.podGroupTemplateName, inBytes(isDNS1123Label));
-    }
+  if (spec?.podGroupTemplateRef) validateTemplateReference(errors, "spec.podGroupTemplateRef", spec.podGroupTemplateRef);
+  validateRules(errors, "spec", spec ?? ({} as PodGroupSpec), gates);
+  return errors;
+}
+
+/** Fields behind a gate that is off cannot be set otherwise than they were; they can be taken away. */
+export function validatePodGroupUpdate({ spec }: PodGroup, { spec: old }: PodGroup, gates: WorkloadGates): FieldError[] {
+  const errors: FieldError[] = [];
+  const checkGated = (on: boolean, fields: readonly (keyof PodGroupSpec & string)[]): void => {
+    if (on) checkUnchanged(errors, spec, old, fields);
+    else
+      for (const field of fields)
+        if (isGiven(spec[field]) && !equalAsTyped(spec[field], old[field])) errors.push(forbiddenField(`spec.${field}`, ""));
+  };
+  checkUnchanged(errors, spec, old, ["podGroupTemplateRef", "schedulingPolicy"]);
+  checkGated(gates.constraints, ["schedulingConstraints"]);
+  checkUnchanged(errors, spec, old, ["resourceClaims"]);
+  const claims = spec.resourceClaims?.length ?? 0;
+  if (claims > maxClaims) errors.push(tooMany("spec.resourceClaims", claims, maxClaims));
+  checkGated(gates.preemption, ["disruptionMode", "priorityClassName", "priority"]);
+  return errors;
+}
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null && value !== "";
+
+export function validatePodGroupStatus({ spec, status }: PodGroup, { status: old }: PodGroup): FieldError[] {
+  const errors: FieldError[] = [];
+  const { conditions = [], resourceClaimStatuses: statuses = [] } = status ?? {};
+  validateConditions(errors, "status.conditions", conditions);
+  const field = "status.resourceClaimStatuses";
+  for (const [i, { name = "" }] of statuses.entries())
+    if (!spec.resourceClaims?.some((claim) => claim.name === name))
+      errors.push(invalidValue(`${field}[${i}].name`, name, "must match the name of an entry in `spec.resourceClaims`"));
+  const before = old?.resourceClaimStatuses ?? [];
+  if (!equalAsTyped(statuses, before)) validateClaimStatuses(errors, field, statuses, before);
+  return errors;
+}
+
+function validateClaimStatuses(
+  errors: FieldError[],
+  field: string,
+  statuses: readonly PodGroupResourceClaimStatus[],
+  old: readonly PodGroupResourceClaimStatus[],
+): void {
+  if (statuses.length > maxClaims) {
+    errors.push(tooMany(field, statuses.length, maxClaims));
+    return;
   }
-  validateRules(errors, "spec", spec ?? ({} as PodGroup["spec"]));
-  return errors;
-}
-
-export function validatePodGroupUpdate(group: PodGroup, old: PodGroup): FieldError[] {
-  const errors: FieldError[] = [];
-  checkImmutable(errors, "spec", group.spec, old.spec);
-  return errors;
+  checkUnique(errors, field, statuses, ({ name = "", resourceClaimName }) => ({
+    name,
+    ...(resourceClaimName === undefined ? {} : { resourceClaimName }),
+  }));
+  for (const [i, { name, resourceClaimName: claim }] of statuses.entries())
+    if (claim !== undefined && claim !== old.find((status) => status.name === name)?.resourceClaimName)
+      addProblems(errors, `${field}[${i}].resourceClaimName`, claim, longName(claim));
 }

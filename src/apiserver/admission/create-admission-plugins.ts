@@ -25,6 +25,7 @@ import { deviceAccessCheck } from "./device-access.ts";
 import { createEventRateLimit } from "./event-rate-limit.ts";
 import { createExtendedResourceToleration } from "./extended-resource-toleration.ts";
 import { createImagePolicyWebhook } from "./image-policy-webhook.ts";
+import { createJobValidation } from "./job-validation.ts";
 import { createLimitPodHardAntiAffinityTopology } from "./limit-pod-hard-anti-affinity-topology.ts";
 import { createLimitRanger } from "./limit-ranger.ts";
 import type { StaticManifests } from "./manifests/open-manifests.ts";
@@ -37,6 +38,7 @@ import { createOwnerReferencesPermission } from "./owner-references-permission.t
 import { parameterAccessCheck } from "./parameter-access.ts";
 import { createPersistentVolumeClaimResize } from "./persistent-volume-claim-resize.ts";
 import { admissionPluginNames } from "./plugin-names.ts";
+import { podCertificateSigningCheck } from "./pod-certificate-signing.ts";
 import { createPodGroupWorkloadExists } from "./pod-group-workload-exists.ts";
 import { createPodNodeSelector } from "./pod-node-selector.ts";
 import { createPodResizeValidator } from "./pod-resize-validator.ts";
@@ -65,7 +67,7 @@ export interface AdmissionDependencies {
   readonly reader: AdmissionReader;
   readonly authorizer: Authorizer;
   /** The server's own client: asked where the reader may be behind, and to write the use of quotas. */
-  readonly client: Pick<Client, "get" | "create" | "updateStatus">;
+  readonly client: Pick<Client, "get" | "list" | "create" | "updateStatus">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
@@ -97,7 +99,8 @@ export function createAdmissionPlugins(deps: AdmissionDependencies, options: Adm
   const enabled = enabledPlugins(options);
   const plugins = pluginTable(deps, options).filter(({ name }) => enabled.has(name));
   // That nobody grants or uses what he does not hold is no option: upstream has it in the storage of these kinds.
-  return [escalationCheck(deps), parameterAccessCheck(deps), deviceAccessCheck(deps), ...plugins.flatMap(({ create }) => create?.() ?? [])];
+  const always = [escalationCheck(deps), parameterAccessCheck(deps), deviceAccessCheck(deps), podCertificateSigningCheck(deps)];
+  return [...always, ...plugins.flatMap(({ create }) => create?.() ?? [])];
 }
 
 interface PluginEntry {
@@ -158,6 +161,7 @@ function ownPlugins(deps: AdmissionDependencies, { tolerations }: AdmissionOptio
     DefaultTolerationSeconds: () => createDefaultTolerationSeconds(tolerations),
     DenyServiceExternalIPs: createDenyServiceExternalIPs,
     ExtendedResourceToleration: createExtendedResourceToleration,
+    JobValidation: () => createJobValidation(deps),
     LimitPodHardAntiAffinityTopology: createLimitPodHardAntiAffinityTopology,
     LimitRanger: () => createLimitRanger(deps),
     NamespaceAutoProvision: () => createNamespaceAutoProvision(deps),

@@ -9,6 +9,7 @@ import type {
   AllocatedDeviceStatus,
   AllocationResult,
   DeviceClaim,
+  DeviceRequest,
   ResourceClaim,
   ResourceClaimStatus,
   ResourceClaimTemplate,
@@ -70,7 +71,10 @@ function checkRequests(request: AdmissionRequest, deps: DeviceAccessDependencies
   const devices: DeviceClaim | undefined = isTemplate
     ? (request.object as ResourceClaimTemplate).spec?.spec?.devices
     : (request.object as ResourceClaim).spec?.devices;
-  const index = (devices?.requests ?? []).findIndex(({ exactly }) => exactly?.adminAccess === true);
+  // In v1beta1 it stands beside the request's name.
+  const index = (devices?.requests ?? []).findIndex((asked: DeviceRequest & { readonly adminAccess?: boolean }) =>
+    [asked.exactly?.adminAccess, asked.adminAccess].includes(true),
+  );
   return adminProblem(index < 0 ? undefined : `spec.devices.requests[${index}].adminAccess`, request, deps);
 }
 

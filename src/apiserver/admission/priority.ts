@@ -1,9 +1,12 @@
 // Priority: a pod's number follows from its priority class, or from the class that is the default; nobody chooses the
 // number himself. At most one class is the default.
 import { PartsWith } from "../../api/meta/shared-parts.ts";
+import { podgroupsV1alpha2 } from "../../api/optional-resources.generated.ts";
 import { pods, priorityclasses } from "../../api/resources.generated.ts";
+import { keepsFieldsOf } from "../../api/semantics/gated-fields.ts";
 import type { Pod, PodSpec } from "../../api/types/core-v1.ts";
 import type { PriorityClass } from "../../api/types/scheduling-v1.ts";
+import type { PodGroup } from "../../api/types/scheduling-v1alpha2.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
 import { isAbout, refuse } from "./refusal.ts";
 
@@ -38,14 +41,15 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
   const prioritized = new PartsWith<PodSpec, PriorityClass | undefined>();
   return {
     name: "Priority",
-    only: [pods, priorityclasses],
+    only: [pods, priorityclasses, podgroupsV1alpha2],
     waitsFor: [priorityclasses],
     handles: (request) =>
       request.operation === "DELETE"
         ? isAbout(request, priorityclasses)
         : (request.operation === "CREATE" || request.operation === "UPDATE") &&
-          (isAbout(request, pods) || isAbout(request, priorityclasses)),
+          (isAbout(request, pods) || isAbout(request, priorityclasses) || isNewGroup(request)),
     admit(request) {
+      if (isNewGroup(request)) return withPriorityOfGroup(request, (className) => establish(request, className));
       if (!isAbout(request, pods) || request.operation === "DELETE") return request.object;
       const pod = request.object as Pod;
       if (request.operation === "UPDATE") return keepPriority(pod, request.oldObject as Pod);
@@ -62,6 +66,23 @@ export function createPriority({ reader }: { readonly reader: AdmissionReader })
         throw refuse(request, `PriorityClass ${existing.metadata.name} is already marked as default. Only one default can exist`);
     },
   };
+}
+
+/** Groups of pods have a priority of their own where a feature gate says so. */
+const isNewGroup = (request: AdmissionRequest): boolean =>
+  request.operation === "CREATE" && keepsFieldsOf("WorkloadAwarePreemption") && isAbout(request, podgroupsV1alpha2);
+
+function withPriorityOfGroup(request: AdmissionRequest, establish: (className: string) => PriorityClass | undefined): PodGroup {
+  const group = request.object as PodGroup;
+  const found = establish(group.spec?.priorityClassName ?? "");
+  const { className, priority } = found ? establishedBy(found) : noClass;
+  const given = group.spec?.priority;
+  if (given !== undefined && given !== priority)
+    throw refuse(
+      request,
+      `priority set in the pod group (${given}) must match the priority computed (${priority}) based on the priority class set in the spec`,
+    );
+  return { ...group, spec: { ...group.spec, ...(className === "" ? {} : { priorityClassName: className }), priority } };
 }
 
 const numberOf = (c: PriorityClass): number => c.value ?? 0;

@@ -218,6 +218,7 @@ const answersWithObject: ReadonlySet<string> = new Set(
   (
     "/persistentvolumeclaims /persistentvolumes /pods /podtemplates /resourcequotas /serviceaccounts /services " +
     "resource.k8s.io/deviceclasses resource.k8s.io/resourceclaims resource.k8s.io/resourceclaimtemplates resource.k8s.io/resourceslices " +
+    "resource.k8s.io/devicetaintrules resource.k8s.io/resourcepoolstatusrequests " +
     "storage.k8s.io/csidrivers storage.k8s.io/csinodes storage.k8s.io/storageclasses storage.k8s.io/volumeattachments " +
     "storage.k8s.io/volumeattributesclasses"
   ).split(" "),

@@ -21,6 +21,8 @@ const scalarModels: Readonly<Record<string, (version: OpenApiVersion) => Model>>
   "meta-v1.Patch": () => ({ type: "object" }),
   "runtime.RawExtension": () => ({ type: "object" }),
   "apiextensions-v1.CustomResourceSubresourceStatus": () => ({ type: "object" }),
+  "apiserverinternal-v1alpha1.StorageVersionSpec": () => ({ type: "object" }),
+  "scheduling-v1alpha2.BasicSchedulingPolicy": () => ({ type: "object" }),
 };
 
 /** Types that clients send to every group: they count as kinds of each, in the one document of all groups and in their own. */
@@ -37,6 +39,8 @@ const keyUsages =
 /** The values that elements of a list or map may have; the schema tables know enums of plain fields only. */
 const elementEnums: Readonly<Record<string, readonly string[]>> = {
   "admissionregistration-v1.NamedRuleWithOperations.operations": operations,
+  "admissionregistration-v1alpha1.NamedRuleWithOperations.operations": operations,
+  "admissionregistration-v1beta1.NamedRuleWithOperations.operations": operations,
   "admissionregistration-v1.RuleWithOperations.operations": operations,
   "admissionregistration-v1.ValidatingAdmissionPolicyBindingSpec.validationActions": ["Audit", "Deny", "Warn"],
   "certificates-v1.CertificateSigningRequestSpec.usages": keyUsages.split(","),

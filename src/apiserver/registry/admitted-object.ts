@@ -11,6 +11,8 @@ import { type WriteRequest, warn } from "./write-environment.ts";
 interface AdmissionResult {
   readonly before: KubernetesObject;
   readonly admitted: KubernetesObject;
+  /** When the write takes place. */
+  readonly nowMs: number;
 }
 
 /** When repeated owners were found, as warnings say it. */
@@ -19,11 +21,11 @@ export const afterAdmission = " after mutating admission happens";
 export function asAdmitted(
   { type, definition }: ResourceStore,
   request: WriteRequest,
-  { before, admitted }: AdmissionResult,
+  { before, admitted, nowMs }: AdmissionResult,
 ): KubernetesObject {
   const { defaults } = definition;
   const placed = inNamespace(withValidOwners(admitted, before, request), type.namespaced ? request.namespace : "");
-  const object = defaults ? defaults(placed) : placed;
+  const object = defaults ? defaults(placed, nowMs) : placed;
   return withoutRepeatedOwners(object, (text) => warn(request, text), afterAdmission);
 }
 

@@ -47,12 +47,12 @@ export async function createObject(
   if (refusal !== undefined) throw forbidden(type, sent.metadata.name ?? "", refusal);
   let object = inNamespace(withoutDeletion(sent), type.namespaced ? request.namespace : "");
   object = definition.create.withSharedParts?.(object) ?? object;
-  object = withoutRepeatedOwners(defaults ? defaults(object) : object, (text) => warn(request, text));
+  object = withoutRepeatedOwners(defaults ? defaults(object, env.clock.now()) : object, (text) => warn(request, text));
   if (!options.fieldsManaged) object = recordUpdate(definition, undefined, object, fieldWriter(env, store, request));
   const named = object.metadata.name ?? "";
   const subject = { operation: "CREATE", type, name: named } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
-  if (admitted !== object) object = asAdmitted(store, request, { before: object, admitted });
+  if (admitted !== object) object = asAdmitted(store, request, { before: object, admitted, nowMs: env.clock.now() });
   const base = object.metadata.generateName ?? "";
   if (object.metadata.name || base === "") return createNamed(env, store, request, object, options);
   for (let attempt = 1; ; attempt++) {

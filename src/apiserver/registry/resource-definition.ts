@@ -94,10 +94,16 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     /** Whether an object that is served otherwise than it is stored would be stored otherwise now. Default: it would not. */
     readonly isOutdated?: (stored: KubernetesObject) => boolean;
   };
-  /** Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where nothing was missing. */
-  readonly defaults?: (object: T) => T;
-  /** Takes away the fields behind feature gates that are off: before a strategy prepares the object, after admission has seen it. */
-  readonly withoutGated?: (object: T) => T;
+  /**
+   * Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where
+   * nothing was missing. `nowMs` is when a write takes place, for defaults that say it; what is stored has them.
+   */
+  readonly defaults?: (object: T, nowMs?: number) => T;
+  /**
+   * Takes away the fields behind feature gates that are off: before a strategy prepares the object, after admission has seen it.
+   * `old` is what an update goes over.
+   */
+  readonly withoutGated?: (object: T, old?: T) => T;
   /** Kind of name: default DNS subdomain. Returns the texts of what is wrong. */
   readonly validateName?: (name: string, prefix: boolean, object: T) => readonly string[];
   /** "afterwards": the metadata of a new object is looked at only where the kind's own rules have found nothing. Default: first. */
@@ -130,6 +136,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
   readonly allowUnconditionalUpdate?: boolean;
   /** Values that field selectors see beyond metadata.name and metadata.namespace. Keys are all supported fields. */
   readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  /** Field selectors cannot have metadata.namespace, though the kind is namespaced. */
+  readonly namespaceNotSelectable?: true;
   /** Why a field selector cannot have another field, where the kind says so in words of its own. */
   readonly fieldRefusal?: (field: string, type: ResourceType) => string;
   /** How deletion begins. Default: at once. Pods: their grace period. */

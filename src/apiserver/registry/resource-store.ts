@@ -72,7 +72,7 @@ export class ResourceStore {
     this.#sealed = sealed;
     this.#fields.set("metadata.name", ({ key }) => key.slice(key.indexOf("/") + 1));
     // Kinds of the whole cluster that name the fields they know do not name this one.
-    if (definition.type.namespaced || !definition.selectableFields)
+    if (definition.type.namespaced ? !definition.namespaceNotSelectable : !definition.selectableFields)
       this.#fields.set("metadata.namespace", ({ key }) => key.slice(0, Math.max(0, key.indexOf("/"))));
     const { sharesStorageOf } = definition;
     for (const [field, fieldOf] of Object.entries(definition.selectableFields ?? {}))

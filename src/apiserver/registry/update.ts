@@ -146,7 +146,7 @@ async function admitted(
   const { type, definition } = store;
   const { defaults } = definition;
   let object = inNamespace(wanted, type.namespaced ? request.namespace : "");
-  if (defaults && !onlyOwners) object = defaults(object);
+  if (defaults && !onlyOwners) object = defaults(object, env.clock.now());
   // What a patch repeats counts while it is recorded who owns what.
   const isPatch = request.neverCreates === true;
   if (!isPatch) object = withoutRepeatedOwners(object, (text) => warn(request, text));
@@ -154,7 +154,7 @@ async function admitted(
   if (request.admitted || request.admissionView) return object;
   const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
   const result = (await env.admission.mutate(admissionRequest(request, subject))) ?? object;
-  if (result !== object) return asAdmitted(store, request, { before: object, admitted: result });
+  if (result !== object) return asAdmitted(store, request, { before: object, admitted: result, nowMs: env.clock.now() });
   return isPatch ? withoutRepeatedOwners(object, (text) => warn(request, text), afterAdmission) : object;
 }
 
@@ -168,7 +168,7 @@ async function storeChange(
   const { type } = store;
   const old = current.object;
   const context = strategyContext(env, request);
-  let object = withKeptMetadata(withoutNewGated(store, admittedObject, old), old);
+  let object = withKeptMetadata(store.definition.withoutGated?.(admittedObject, old) ?? admittedObject, old);
   object = withConstantFields(type, request.strategy.prepare?.(object, old, context) ?? object);
   if (countsGeneration(store) && !request.keepsGeneration)
     object = withCountedGeneration(object, old, store.definition.countsGeneration === "to the letter");
@@ -190,12 +190,6 @@ async function storeChange(
   } finally {
     reservation?.settle(stored && !request.dryRun, contestedAt);
   }
-}
-
-/** Fields behind gates that are off are taken away, unless there are some in the object already: somebody else has stored them. */
-function withoutNewGated({ definition }: ResourceStore, object: KubernetesObject, old: KubernetesObject): KubernetesObject {
-  const plain = definition.withoutGated?.(object) ?? object;
-  return plain !== object && definition.withoutGated?.(old) !== old ? object : plain;
 }
 
 /** An object that does not say over which version it goes is judged as one that goes over the current one. */

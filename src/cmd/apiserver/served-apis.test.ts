@@ -226,3 +226,200 @@ describe("kinds that are off by default", () => {
     );
   });
 });
+
+describe("updates of kinds that are off by default", () => {
+  const merge = (body: unknown, more: CallOptions = {}): CallOptions => ({
+    method: "PATCH",
+    body,
+    headers: { "content-type": "application/merge-patch+json" },
+    ...more,
+  });
+  const problemsOf = ({ body }: { readonly body: Body }): string[] =>
+    (body.details?.causes ?? []).map(({ field, message }: { field: string; message: string }) => `${field}: ${message}`);
+
+  it("groups of pods keep what they are, and their gated fields only with the gates", async () => {
+    const at = "/apis/scheduling.k8s.io/v1alpha2/namespaces/default/podgroups";
+    const spec = { schedulingPolicy: { basic: {} }, disruptionMode: "PodGroup", schedulingConstraints: { topology: [{ key: "a/b" }] } };
+    const group = { metadata: { name: "g" }, spec };
+    const plain = await start("--runtime-config=scheduling.k8s.io/v1alpha2=true", "--feature-gates=GenericWorkload=true");
+    const made = (await plain(at, post(group))).body;
+    expect(made.spec).toEqual({ podGroupTemplateRef: null, schedulingPolicy: { basic: {} }, disruptionMode: "Pod" });
+    expect(
+      problemsOf(await plain(`${at}/g`, merge({ spec: { disruptionMode: "PodGroup", schedulingPolicy: { gang: { minCount: 1 } } } }))),
+    ).toEqual(["spec.schedulingPolicy: Invalid value: null: field is immutable", "spec.disruptionMode: Forbidden"]);
+    const statuses = { resourceClaimStatuses: [{ name: "a", resourceClaimName: "b" }] };
+    expect((await plain(`${at}/g/status`, merge({ status: statuses }))).body.status).toEqual({});
+  });
+
+  it("with their gates on, groups of pods have a priority, a place and claims", async () => {
+    const at = "/apis/scheduling.k8s.io/v1alpha2/namespaces/default/podgroups";
+    const all = "GenericWorkload=true,TopologyAwareWorkloadScheduling=true,WorkloadAwarePreemption=true,DRAWorkloadResourceClaims=true";
+    const get = await start("--runtime-config=scheduling.k8s.io/v1alpha2=true", `--feature-gates=${all}`);
+    const schedulingConstraints = { topology: [{ key: "example.com/rack" }] };
+    const resourceClaims = [{ name: "gpu", resourceClaimName: "c" }];
+    const spec = { schedulingPolicy: { basic: {} }, schedulingConstraints, resourceClaims };
+    const { body } = await get(at, post({ metadata: { name: "g" }, spec }));
+    expect(body.spec).toEqual({ ...spec, podGroupTemplateRef: null, disruptionMode: "Pod", priority: 0 });
+    const wrong = { ...spec, priority: 5 };
+    expect((await get(at, post({ metadata: { name: "h" }, spec: wrong }))).body.message).toContain(
+      "priority set in the pod group (5) must match the priority computed (0)",
+    );
+    const bad = { ...spec, schedulingConstraints: { topology: [{ key: "a" }, { key: "b" }] }, resourceClaims: [{ name: "x" }] };
+    expect(problemsOf(await get(at, post({ metadata: { name: "h" }, spec: bad })))).toEqual([
+      "spec.schedulingConstraints.topology: Too many: 2: must have at most 1 item",
+      'spec.resourceClaims[0]: Invalid value: "": must specify one of: `resourceClaimName`, `resourceClaimTemplateName`',
+    ]);
+    const status = (name: string) =>
+      get(`${at}/g/status`, merge({ status: { resourceClaimStatuses: [{ name, resourceClaimName: "c" }] } }));
+    expect((await status("gpu")).status).toBe(200);
+    expect(problemsOf(await status("other"))).toEqual([
+      'status.resourceClaimStatuses[0].name: Invalid value: "other": must match the name of an entry in `spec.resourceClaims`',
+    ]);
+  });
+
+  it("how many pods of a job run at once is fixed where its group is a gang", async () => {
+    const get = await start("--runtime-config=scheduling.k8s.io/v1alpha2=true", "--feature-gates=GenericWorkload=true");
+    const group = { metadata: { name: "g" }, spec: { schedulingPolicy: { gang: { minCount: 2 } } } };
+    expect((await get("/apis/scheduling.k8s.io/v1alpha2/namespaces/default/podgroups", post(group))).status).toBe(201);
+    const jobs = "/apis/batch/v1/namespaces/default/jobs";
+    const job = (name: string, podGroupName: string) => ({
+      metadata: { name },
+      spec: {
+        parallelism: 2,
+        template: { spec: { restartPolicy: "Never", containers: [{ name: "c", image: "i" }], schedulingGroup: { podGroupName } } },
+      },
+    });
+    const made = (await get(jobs, post(job("a", "g")))).body;
+    expect(made.spec.template.spec.schedulingGroup).toEqual({ podGroupName: "g" });
+    expect((await get(`${jobs}/a`, merge({ spec: { parallelism: 3 } }))).body.message).toBe(
+      'jobs.batch "a" is forbidden: cannot change parallelism for a Job referencing gang-scheduled PodGroup "g"',
+    );
+    await get(jobs, post(job("b", "other")));
+    expect((await get(`${jobs}/b`, merge({ spec: { parallelism: 3 } }))).status).toBe(200);
+    expect(problemsOf(await get(jobs, post(job("c", "A"))))[0]).toContain("spec.template.spec.schedulingGroup.podGroupName: Invalid value");
+  });
+
+  it("storage versions are checked by name and status", async () => {
+    const get = await start("--runtime-config=internal.apiserver.k8s.io/v1alpha1=true");
+    const at = "/apis/internal.apiserver.k8s.io/v1alpha1/storageversions";
+    expect(problemsOf(await get(at, post({ metadata: { name: "apps" } })))).toEqual([
+      'metadata.name: Invalid value: "apps": name must be in the form of <group>.<resource>',
+    ]);
+    expect((await get(at, post({ metadata: { name: "apps.deployments" } }))).status).toBe(201);
+    const server = { apiServerID: "a", encodingVersion: "apps/v1", decodableVersions: ["apps/v1"], servedVersions: ["apps/v2"] };
+    const status = (more: object) => get(`${at}/apps.deployments/status`, merge({ status: { storageVersions: [server], ...more } }));
+    expect(problemsOf(await status({}))).toEqual([
+      'status.storageVersions[0].servedVersions[0]: Invalid value: "apps/v2": individual served version : apps/v2 must be included in decodableVersions : [apps/v1]',
+      "status.commonEncodingVersion: Invalid value: null: the common encoding version is apps/v1",
+    ]);
+    const fine = { storageVersions: [{ ...server, servedVersions: ["apps/v1"] }], commonEncodingVersion: "apps/v1" };
+    expect((await status(fine)).status).toBe(200);
+  });
+
+  it("a taint holds since its effect was set, and is owned with its time", async () => {
+    const get = await start("--runtime-config=resource.k8s.io/v1beta2=true");
+    const at = "/apis/resource.k8s.io/v1beta2/devicetaintrules";
+    const timeAdded = "2024-01-01T00:00:00Z";
+    const rule = (taint: object) => ({ metadata: { name: "r" }, spec: { taint: { key: "a", effect: "NoSchedule", ...taint } } });
+    const made = (await get(`${at}?dryRun=All`, post(rule({})))).body;
+    expect(made.metadata.managedFields[0].fieldsV1["f:spec"]["f:taint"]).toHaveProperty("f:timeAdded");
+    await get(at, post(rule({ timeAdded })));
+    const changed = (await get(`${at}/r`, merge({ spec: { taint: { effect: "NoExecute" } } }))).body;
+    expect([changed.spec.taint.timeAdded === timeAdded, changed.metadata.generation]).toEqual([false, 2]);
+    const conditions = Array.from({ length: 9 }, (_, i) => ({
+      ...{ type: `T${i}`, status: "True", reason: "R", message: "", lastTransitionTime: timeAdded },
+    }));
+    expect(problemsOf(await get(`${at}/r/status`, merge({ status: { conditions } })))).toEqual([
+      "status.conditions: Too many: 9: must have at most 8 items",
+    ]);
+  });
+
+  it("what was asked of pools stays, and so does the answer", async () => {
+    const get = await start("--runtime-config=resource.k8s.io/v1alpha3=true");
+    const at = "/apis/resource.k8s.io/v1alpha3/resourcepoolstatusrequests";
+    await get(at, post({ metadata: { name: "a" }, spec: { driver: "d.example" } }));
+    expect(problemsOf(await get(`${at}/a`, merge({ spec: { limit: 0 } })))).toEqual(["spec: Invalid value: null: field is immutable"]);
+    const pool = { driver: "d.example", poolName: "p", generation: 1, resourceSliceCount: 0 };
+    const answer = (status: object) => get(`${at}/a/status`, merge({ status }));
+    expect(problemsOf(await answer({ pools: [pool] }))).toEqual([
+      "status.poolCount: Required value",
+      "status.pools[0].resourceSliceCount: Invalid value: 0: must be greater than or equal to 1",
+    ]);
+    expect((await answer({ poolCount: 1 })).status).toBe(200);
+    expect(problemsOf(await answer({ poolCount: 2 }))[0]).toContain('status: Invalid value: {"PoolCount":2,');
+  });
+
+  it("requests for certificates of pods have a default, and only signers answer them", async () => {
+    const tokens = await fixture.file("tokens", 'T,admin,admin,"system:masters"\nU,user,user,"writers"\n');
+    const server = await fixture.start(`--token-auth-file=${tokens}`, "--runtime-config=api/beta=true", gates);
+    const as = async (token: string, path: string, options: CallOptions = {}) => {
+      const reply = await call(server, path, { token, ...options });
+      return { ...reply, body: (reply.text.startsWith("{") ? JSON.parse(reply.text) : {}) as Body };
+    };
+    const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+    const request = createSigningRequest({ commonName: "", organizations: [] }, { privateKey, publicKey });
+    const at = "/apis/certificates.k8s.io/v1beta1/namespaces/default/podcertificaterequests";
+    const spec = {
+      ...{ signerName: "example.com/pods", podName: "p", podUID: "1", serviceAccountName: "s", serviceAccountUID: "2" },
+      ...{ nodeName: "n", nodeUID: "3", stubPKCS10Request: request.replace(/-----[^-]+-----|\s/g, "") },
+    };
+    expect((await as("T", at, post({ metadata: { name: "a" }, spec }))).body.spec.maxExpirationSeconds).toBe(86_400);
+    const rules = [{ apiGroups: ["certificates.k8s.io"], resources: ["podcertificaterequests/status"], verbs: ["patch"] }];
+    const rbac = "/apis/rbac.authorization.k8s.io/v1";
+    await as("T", `${rbac}/clusterroles`, post({ metadata: { name: "writers" }, rules }));
+    await as(
+      "T",
+      `${rbac}/clusterrolebindings`,
+      post({
+        metadata: { name: "writers" },
+        roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "writers" },
+        subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: "writers" }],
+      }),
+    );
+    const denied = { type: "Denied", status: "True", reason: "No", message: "", lastTransitionTime: "2026-01-01T00:00:00Z" };
+    const status = merge({ status: { conditions: [denied] } });
+    await expect
+      .poll(async () => problemsOf(await as("U", `${at}/a/status`, status)), { timeout: 60_000 })
+      .toEqual(['spec.signerName: Forbidden: User "user" is not permitted to "sign" for signer "example.com/pods"']);
+    expect((await as("T", `${at}/a/status`, status)).status).toBe(200);
+    expect((await as("T", `${at}?fieldSelector=metadata.namespace%3Ddefault`)).body.message).toBe(
+      "field label not supported: metadata.namespace",
+    );
+  });
+
+  it("a claim of v1beta1 always has a class, and no defaults without one", async () => {
+    const get = await start("--runtime-config=resource.k8s.io/v1beta1=true");
+    const at = "/apis/resource.k8s.io/v1beta1/namespaces/default/resourceclaims?dryRun=All";
+    const claim = (request: object) => post({ metadata: { name: "a" }, spec: { devices: { requests: [{ name: "r", ...request }] } } });
+    const alternatives = (await get(at, claim({ firstAvailable: [{ name: "x", deviceClassName: "c" }] }))).body;
+    expect(alternatives.spec.devices.requests[0].deviceClassName).toBe("");
+    expect(problemsOf(await get(at, claim({ count: 1 })))).toEqual([
+      "spec.devices.requests[0].exactly.deviceClassName: Required value",
+      'spec.devices.requests[0].exactly.allocationMode: Unsupported value: "": supported values: "All", "ExactCount"',
+    ]);
+    const admin = await get(at, claim({ deviceClassName: "c", adminAccess: true }));
+    expect(admin.body.message).toContain("spec.devices.requests[0].adminAccess: Forbidden");
+  });
+
+  it("fields of types that have none are owned as any JSON is", async () => {
+    const get = await start("--runtime-config=internal.apiserver.k8s.io/v1alpha1=true");
+    const path = "/apis/internal.apiserver.k8s.io/v1alpha1/storageversions/a.b?fieldManager=m";
+    const applied = await get(path, {
+      method: "PATCH",
+      body: { apiVersion: "internal.apiserver.k8s.io/v1alpha1", kind: "StorageVersion", metadata: { name: "a.b" }, spec: { x: 1 } },
+      headers: { "content-type": "application/apply-patch+yaml" },
+    });
+    expect([applied.body.spec, applied.body.metadata.managedFields[0].fieldsV1]).toEqual([{}, { "f:spec": { "f:x": {} } }]);
+  });
+
+  it("a bundle's name is looked at again when its signer changes", async () => {
+    const get = await start("--runtime-config=api/beta=true", gates);
+    const at = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles";
+    const bundle = { metadata: { name: "example.com:ca:a" }, spec: { signerName: "example.com/ca", trustBundle: authorityPem() } };
+    expect((await get(at, post(bundle))).status).toBe(201);
+    expect(problemsOf(await get(`${at}/example.com:ca:a`, merge({ spec: { signerName: null } })))).toEqual([
+      'metadata.name: Invalid value: "example.com:ca:a": ClusterTrustBundle without signer name must not have ":" in its name',
+      'spec.signerName: Invalid value: "": field is immutable',
+    ]);
+  });
+});

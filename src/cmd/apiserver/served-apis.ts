@@ -42,7 +42,7 @@ async function configuredApis(
   settings: Settings,
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<ServedApis> {
-  for (const gate of ["ClusterTrustBundleProjection", "PodCertificateRequest"] as const)
+  for (const gate of ["ClusterTrustBundleProjection", "GenericWorkload", "PodCertificateRequest", "WorkloadAwarePreemption"] as const)
     if (settings.featureGates.enabled(gate)) keepFieldsOf(gate);
   allowPrivileged(settings.allowPrivileged);
   const builtIn = builtInDefinitions(describedResources);
@@ -61,7 +61,13 @@ async function configuredApis(
   }
   includeOptionalTypes(optionalTables);
   const { optionalDefinitions } = await import("../../apiserver/registry/resources/optional.ts");
-  const wanted = optionalDefinitions(() => clock.now()).filter(({ type }) => isServed(config, type, false));
+  const { enabled } = settings.featureGates;
+  const workloadGates = {
+    constraints: enabled("TopologyAwareWorkloadScheduling"),
+    claims: enabled("DRAWorkloadResourceClaims"),
+    preemption: enabled("WorkloadAwarePreemption"),
+  };
+  const wanted = optionalDefinitions({ nowMs: () => clock.now(), workloadGates }).filter(({ type }) => isServed(config, type, false));
   const optional = wanted.filter(({ type }) => {
     const gate = gates[type.resource];
     const isOn = gate === undefined || settings.featureGates.enabled(gate);

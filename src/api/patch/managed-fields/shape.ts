@@ -40,7 +40,9 @@ export function shapeOf(schema: ObjectSchema): Shape {
   if (known) return known;
   const fields = new Map<string, Shape>();
   const isAtomic = schema.mapType === "atomic";
-  const shape: Shape = isAtomic ? atomicMap(() => granularShapeOf(schema)) : { kind: "map", fields };
+  // Of a type that has no fields upstream knows as little as of any JSON.
+  const granular: Shape = schema.fields.size === 0 ? deducedMap : { kind: "map", fields };
+  const shape: Shape = isAtomic ? atomicMap(() => granularShapeOf(schema)) : granular;
   shapes.set(schema, shape); // before its fields: types refer to themselves
   if (!isAtomic) for (const field of schema.fields.values()) fields.set(field.name, fieldShape(field));
   return shape;

@@ -3,7 +3,7 @@
 // a node.
 import { checkExpression } from "../../../api/cel/expression-check.ts";
 import { defaultResourceClaim, defaultResourceClaimTemplate, defaultResourceSlice } from "../../../api/defaults/devices.ts";
-import { change, changeEach, fill } from "../../../api/defaults/fill.ts";
+import { change, changeEach } from "../../../api/defaults/fill.ts";
 import { deviceClassTable, resourceClaimTable, resourceClaimTemplateTable, resourceSliceTable } from "../../../api/encode/table/devices.ts";
 import { isDNS1123Subdomain } from "../../../api/meta/names.ts";
 import { deviceclasses, resourceclaims, resourceclaimtemplates, resourceslices } from "../../../api/resources.generated.ts";
@@ -23,7 +23,6 @@ import {
 } from "../../../api/validation/resource-claim.ts";
 import { identityOf, validateResourceClaimStatus } from "../../../api/validation/resource-claim-status.ts";
 import { validateResourceSlice } from "../../../api/validation/resource-slice.ts";
-import { formatTime } from "../../../base/clock.ts";
 import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 
 export const deviceClassDefinition = describe(deviceclasses, {
@@ -91,25 +90,18 @@ function withEnabledFields(device: Device): Device {
   });
 }
 
-/** A taint that does not say since when it holds does so from now on. */
-function prepared(slice: ResourceSlice, nowMs: number): ResourceSlice {
-  return change(slice, "spec", (spec) =>
-    changeEach(spec, "devices", (device) =>
-      changeEach(withEnabledFields(device), "taints", (taint) => fill(taint, { timeAdded: formatTime(nowMs) })),
-    ),
-  );
-}
+const prepared = (slice: ResourceSlice): ResourceSlice => change(slice, "spec", (spec) => changeEach(spec, "devices", withEnabledFields));
 
 export const resourceSliceDefinition = describe<ResourceSlice>(resourceslices, {
   defaults: defaultResourceSlice,
   countsGeneration: true,
   create: {
-    prepare: (slice, { nowMs }) => prepared(slice, nowMs),
+    prepare: prepared,
     validate: (slice) => validateResourceSlice(slice),
     warnings: driverWarnings,
   },
   update: {
-    prepare: (slice, _old, { nowMs }) => prepared(slice, nowMs),
+    prepare: prepared,
     validate: validateResourceSlice,
     warnings: driverWarnings,
   },

@@ -1,34 +1,41 @@
 // The resources that are off by default: versions of kinds that are there in v1, seen through a conversion, and kinds of
 // their own. Loaded only where --runtime-config turns some of them on.
 import { reshapedDevices } from "../../../api/conversion/devices.ts";
-import { change, changeEach, fill } from "../../../api/defaults/fill.ts";
+import { defaultResourceClaimTemplateV1beta1, defaultResourceClaimV1beta1, withTimeAdded } from "../../../api/defaults/devices.ts";
+import { change, fill } from "../../../api/defaults/fill.ts";
 import { age, ageColumn, column, nameColumn, since } from "../../../api/encode/table/columns.ts";
 import { isConfigMapKey } from "../../../api/meta/names.ts";
 import * as optional from "../../../api/optional-resources.generated.ts";
 import { apiVersionOf, type ResourceType } from "../../../api/resource-type.ts";
 import type { MutatingAdmissionPolicyBinding } from "../../../api/types/admissionregistration-v1.ts";
 import type { DeviceTaintRule } from "../../../api/types/resource-v1beta2.ts";
-import type { PodGroup } from "../../../api/types/scheduling-v1alpha2.ts";
-import { validateDeviceTaintRule } from "../../../api/validation/device-taint-rule.ts";
+import { validateDeviceTaintRule, validateDeviceTaintRuleStatus } from "../../../api/validation/device-taint-rule.ts";
 import { validateLeaseCandidate } from "../../../api/validation/lease-candidate.ts";
-import { validateResourcePoolStatusRequest } from "../../../api/validation/resource-pool-status-request.ts";
-import { validateMigration, validateMigrationStatus } from "../../../api/validation/storage-migration.ts";
-import { validatePodGroup, validatePodGroupUpdate, validateWorkload, validateWorkloadUpdate } from "../../../api/validation/workload.ts";
+import {
+  validateResourcePoolStatus,
+  validateResourcePoolStatusRequest,
+  validateResourcePoolStatusRequestUpdate,
+} from "../../../api/validation/resource-pool-status-request.ts";
+import type { WorkloadGates } from "../../../api/validation/workload.ts";
 import { formatTime } from "../../../base/clock.ts";
 import type { AnyDefinition } from "../definitions.ts";
-import { checked, describe } from "./describe.ts";
+import { withStatusOf } from "../plain-resource.ts";
+import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
 import { deviceClassDefinition, resourceClaimDefinition, resourceClaimTemplateDefinition, resourceSliceDefinition } from "./devices.ts";
 import { mutatingPolicyBindingDefinition, mutatingPolicyDefinition } from "./extension.ts";
 import { ipAddressDefinition, serviceCidrDefinition } from "./networking.ts";
 import { otherVersion } from "./other-version.ts";
 import { podCertificateRequestDefinition } from "./pod-certificates.ts";
+import { podGroupDefinition, workloadDefinition } from "./pod-groups.ts";
 import { volumeAttributesClassDefinition } from "./storage.ts";
+import { migrationDefinition, storageVersionDefinition } from "./storage-versions.ts";
 import { trustBundleDefinition } from "./trust-bundles.ts";
 
 const leaseCandidateDefinition = describe(optional.leasecandidatesV1beta1, {
   validateName: isConfigMapKey,
   ...checked(validateLeaseCandidate),
   allowUnconditionalUpdate: false,
+  allowCreateOnUpdate: true,
   table: {
     columns: [
       nameColumn,
@@ -44,15 +51,22 @@ const leaseCandidateDefinition = describe(optional.leasecandidatesV1beta1, {
   },
 });
 
+/** A taint holds since it has this effect, unless who changes the effect says otherwise. */
+function sinceItsEffect(rule: DeviceTaintRule, { spec: old }: DeviceTaintRule, nowMs: number): DeviceTaintRule {
+  const { effect, timeAdded } = rule.spec.taint ?? {};
+  if (effect === old.taint.effect || timeAdded !== old.taint.timeAdded) return rule;
+  return { ...rule, spec: { ...rule.spec, taint: { ...rule.spec.taint, timeAdded: formatTime(nowMs) } } };
+}
+
 const deviceTaintRuleDefinition = describe<DeviceTaintRule>(optional.devicetaintrulesV1beta2, {
-  create: {
-    prepare: ({ status: _, ...rule }, { nowMs }) => {
-      const { taint } = rule.spec;
-      return taint && !taint.timeAdded ? { ...rule, spec: { ...rule.spec, taint: { ...taint, timeAdded: formatTime(nowMs) } } } : rule;
-    },
-    validate: (rule) => validateDeviceTaintRule(rule),
+  defaults: (rule, nowMs) => change(rule, "spec", (spec) => change(spec, "taint", (taint) => withTimeAdded(taint, nowMs))),
+  create: { validate: (rule) => validateDeviceTaintRule(rule) },
+  update: {
+    prepare: (rule, old, { nowMs }) => sinceItsEffect(withStatusOf(rule, old), old, nowMs),
+    validate: validateDeviceTaintRule,
   },
-  update: { validate: validateDeviceTaintRule },
+  status: { prepare: withStatusKeepingMetadata, validate: validateDeviceTaintRuleStatus },
+  resetFields: statusKeepsMetadata,
   tablelessStatus: true,
   deletionReturnsObject: true,
   countsGeneration: true,
@@ -72,111 +86,6 @@ const deviceTaintRuleDefinition = describe<DeviceTaintRule>(optional.devicetaint
   },
 });
 
-const isTrue = (status: string): boolean => status === "True";
-
-const migrationDefinition = describe(optional.storageversionmigrationsV1beta1, {
-  ...checked(validateMigration),
-  status: { validate: validateMigrationStatus },
-  countsGeneration: false,
-  table: {
-    columns: [{ ...nameColumn, format: "" }, column("Resource", "GroupResource to migrate"), column("Status", "Status of the migration")],
-    cells: ({ metadata, spec, status }) => {
-      const { group, resource } = spec.resource;
-      const state = (status?.conditions ?? [])
-        .filter((c) => isTrue(c.status) && ["Running", "Failed", "Succeeded"].includes(c.type))
-        .at(-1);
-      return [metadata.name, group ? `${resource}.${group}` : resource, state?.type ?? "Unknown"];
-    },
-  },
-});
-
-/** What is behind gates that are off, and how it is written where it is not there. */
-const gatedRules = {
-  disruptionMode: undefined,
-  priorityClassName: undefined,
-  priority: undefined,
-  resourceClaims: undefined,
-  schedulingConstraints: null,
-} as const;
-
-/** A template of groups without that. */
-const withoutGatedRules = <T extends object>(rules: T): T => without(rules, gatedRules);
-
-function without<T extends object>(rules: T, gated: Readonly<Record<string, null | undefined>>): T {
-  const kept = { ...rules } as Record<string, unknown>;
-  let changed = false;
-  for (const [field, absent] of Object.entries(gated)) {
-    if (kept[field] === undefined || kept[field] === null) continue;
-    changed = true;
-    if (absent === undefined) delete kept[field];
-    else kept[field] = absent;
-  }
-  return changed ? (kept as T) : rules;
-}
-
-const workloadDefinition = describe(optional.workloadsV1alpha2, {
-  withoutGated: (workload) => change(workload, "spec", (spec) => changeEach(spec, "podGroupTemplates", withoutGatedRules)),
-  create: { validate: validateWorkload },
-  update: { validate: validateWorkloadUpdate },
-  table: { columns: [nameColumn, ageColumn], cells: (workload, nowMs) => [workload.metadata.name, age(workload, nowMs)] },
-});
-
-const gatedRulesOfGroups = { ...gatedRules, schedulingConstraints: undefined };
-
-/** Upstream takes the mode away and fills in the default when it reads what it has stored. */
-const withMode = (spec: PodGroup["spec"]): PodGroup["spec"] => fill(spec, { disruptionMode: "Pod" });
-
-const podGroupDefinition = describe(optional.podgroupsV1alpha2, {
-  defaults: (group) => change(group, "spec", withMode),
-  withoutGated: (group) => change(group, "spec", (spec) => withMode(without(spec, gatedRulesOfGroups))),
-  create: { validate: validatePodGroup },
-  update: { validate: validatePodGroupUpdate },
-  countsGeneration: false,
-  tablelessStatus: true,
-  table: {
-    columns: [
-      nameColumn,
-      column("Policy", "How the pods of the group are scheduled."),
-      column("Workload", "Name of the referenced Workload object"),
-      column("Status", "Status of the PodGroup"),
-      ageColumn,
-    ],
-    cells: (group, nowMs) => {
-      const condition = (type: string) => group.status?.conditions?.find((c) => c.type === type);
-      const scheduled = condition("PodGroupScheduled");
-      const placed = scheduled ? (isTrue(scheduled.status) ? "Scheduled" : "Unschedulable") : "Pending";
-      return [
-        group.metadata.name,
-        group.spec.schedulingPolicy.gang ? "Gang" : "Basic",
-        group.spec.podGroupTemplateRef?.workload?.workloadName ?? "<none>",
-        condition("DisruptionTarget")?.reason ?? placed,
-        age(group, nowMs),
-      ];
-    },
-  },
-});
-
-const storageVersionDefinition = describe(optional.storageversionsV1alpha1, {
-  countsGeneration: false,
-  table: {
-    columns: [
-      nameColumn,
-      column("CommonEncodingVersion", "The version that all servers write."),
-      column("StorageVersions", "What each server writes."),
-      ageColumn,
-    ],
-    cells: (version, nowMs) => {
-      const { commonEncodingVersion = "<unset>", storageVersions = [] } = version.status ?? {};
-      const shown = storageVersions
-        .slice(0, 3)
-        .map((server) => `${server.apiServerID}=${server.encodingVersion}`)
-        .join(",");
-      const more = storageVersions.length - 3;
-      return [version.metadata.name, commonEncodingVersion, more > 0 ? `${shown} + ${more} more...` : shown, age(version, nowMs)];
-    },
-  },
-});
-
 /** The first version does not ask what a missing parameter means. */
 const withParamRefDefault = (binding: MutatingAdmissionPolicyBinding): MutatingAdmissionPolicyBinding =>
   change(binding, "spec", (spec) => change(spec, "paramRef", (ref) => fill(ref, { parameterNotFoundAction: "Deny" })));
@@ -184,8 +93,8 @@ const withParamRefDefault = (binding: MutatingAdmissionPolicyBinding): MutatingA
 function deviceVersions(): AnyDefinition[] {
   const described: Readonly<Record<string, AnyDefinition>> = {
     deviceclasses: deviceClassDefinition,
-    resourceclaims: resourceClaimDefinition,
-    resourceclaimtemplates: resourceClaimTemplateDefinition,
+    resourceclaims: { ...resourceClaimDefinition, defaults: defaultResourceClaimV1beta1 },
+    resourceclaimtemplates: { ...resourceClaimTemplateDefinition, defaults: defaultResourceClaimTemplateV1beta1 },
     resourceslices: resourceSliceDefinition,
   };
   const inV1beta1 = (type: ResourceType): AnyDefinition[] => {
@@ -226,12 +135,18 @@ function withDeprecation(definition: AnyDefinition): AnyDefinition {
   return { ...definition, deprecation: `${apiVersion} ${kind} is deprecated in v1.${deprecated}+, unavailable in v1.${removed}+${advice}` };
 }
 
-/** One definition for each resource that is off by default. `nowMs` tells the time. */
-export function optionalDefinitions(nowMs: () => number): readonly AnyDefinition[] {
-  return definitions(nowMs).map(withDeprecation);
+export interface OptionalSettings {
+  /** Tells the time, in milliseconds since the epoch. */
+  readonly nowMs: () => number;
+  readonly workloadGates: WorkloadGates;
 }
 
-function definitions(nowMs: () => number): readonly AnyDefinition[] {
+/** One definition for each resource that is off by default. */
+export function optionalDefinitions(settings: OptionalSettings): readonly AnyDefinition[] {
+  return definitions(settings).map(withDeprecation);
+}
+
+function definitions({ nowMs, workloadGates }: OptionalSettings): readonly AnyDefinition[] {
   return [
     trustBundleDefinition,
     otherVersion(optional.clustertrustbundlesV1alpha1, trustBundleDefinition),
@@ -246,15 +161,20 @@ function definitions(nowMs: () => number): readonly AnyDefinition[] {
       ...mutatingPolicyBindingDefinition,
       defaults: (binding) => withParamRefDefault(mutatingPolicyBindingDefinition.defaults?.(binding) ?? binding),
     } as AnyDefinition),
-    podGroupDefinition,
-    workloadDefinition,
+    podGroupDefinition(workloadGates) as AnyDefinition,
+    workloadDefinition(workloadGates) as AnyDefinition,
     leaseCandidateDefinition,
     otherVersion(optional.leasecandidatesV1alpha2, leaseCandidateDefinition),
     deviceTaintRuleDefinition,
     otherVersion(optional.devicetaintrulesV1alpha3, deviceTaintRuleDefinition),
     ...deviceVersions(),
     describe(optional.resourcepoolstatusrequestsV1alpha3, {
-      ...checked(validateResourcePoolStatusRequest),
+      create: { validate: validateResourcePoolStatusRequest },
+      update: { validate: validateResourcePoolStatusRequestUpdate },
+      status: { prepare: withStatusKeepingMetadata, validate: validateResourcePoolStatus },
+      resetFields: statusKeepsMetadata,
+      allowUnconditionalUpdate: false,
+      deletionReturnsObject: true,
       defaults: (request) => change(request, "spec", (spec) => fill(spec, { limit: 100 })),
       tablelessStatus: true,
       countsGeneration: false,

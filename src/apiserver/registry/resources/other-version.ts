@@ -30,7 +30,7 @@ export function otherVersion(type: ResourceType, described: AnyDefinition, conve
     ...(described as ResourceDefinition),
     type: type as ResourceDefinition["type"],
     sharesStorageOf: { type: described.type, fromStored: from, toStored: to },
-    ...(defaults ? { defaults: (object) => converted(object, defaults, from, to) } : {}),
+    ...(defaults ? { defaults: (object, nowMs) => converted(object, (given) => defaults(given, nowMs), from, to) } : {}),
     create: createStrategy((described as ResourceDefinition).create, from, to),
     update: updateStrategy((described as ResourceDefinition).update, from, to),
     ...(status ? { status: updateStrategy(status, from, to) } : {}),

@@ -1,7 +1,8 @@
 // Requests of kubelets for certificates of pods (PodCertificateRequest): made once, answered once by the signer, who writes
 // the status: issued with a chain for the very key that asked, or denied, or failed. Nothing changes after that.
 import { X509Certificate } from "node:crypto";
-import { column, nameColumn, wideColumn } from "../../../api/encode/table/columns.ts";
+import { change, fill } from "../../../api/defaults/fill.ts";
+import { column, nameColumn } from "../../../api/encode/table/columns.ts";
 import { semanticallyEqual } from "../../../api/meta/equality.ts";
 import { type FieldError, invalidValue, notSupported, omittedValue, required, tooLong } from "../../../api/meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../../../api/meta/names.ts";
@@ -10,6 +11,7 @@ import { podcertificaterequestsV1beta1 } from "../../../api/optional-resources.g
 import type { PodCertificateRequest } from "../../../api/types/certificates-v1beta1.ts";
 import { validateConditions } from "../../../api/validation/conditions.ts";
 import { longestSeconds } from "../../../api/validation/gated-projections.ts";
+import { internalForm } from "../../../api/validation/internal-form.ts";
 import { addProblems, checkImmutable } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
 import { describe, withStatusKeepingMetadata } from "./describe.ts";
@@ -20,7 +22,8 @@ type Request = PodCertificateRequest;
 const maxUid = 128;
 const maxChainBytes = 100 * 1024;
 const hourSeconds = 3600;
-const terminal = ["Denied", "Failed", "Issued"];
+const defaultSeconds = 86_400;
+const terminal = ["Issued", "Denied", "Failed"];
 const chainField = "status.certificateChain";
 
 export function validatePodCertificateRequest({ spec }: Request): FieldError[] {
@@ -70,7 +73,7 @@ export function validatePodCertificateStatus(request: Request, old: Request, now
   const conditions = request.status?.conditions ?? [];
   let known = 0;
   for (const [i, { type, status }] of conditions.entries()) {
-    const at = `status.conditions[${i}]`;
+    const at = `status.conditions.[${i}]`; // as upstream writes this path
     if (!terminal.includes(type)) errors.push(notSupported(`${at}.type`, type, terminal));
     else {
       if (++known > 1)
@@ -81,7 +84,7 @@ export function validatePodCertificateStatus(request: Request, old: Request, now
   validateConditions(errors, "status.conditions", conditions);
   if (errors.length > 0) return errors;
   const mustBe = (status: Request["status"], detail: string): FieldError[] =>
-    semanticallyEqual(request.status ?? {}, status ?? {}) ? [] : [invalidValue("status", request.status ?? {}, detail)];
+    semanticallyEqual(request.status ?? {}, status ?? {}) ? [] : [invalidValue("status", omittedValue, detail)];
   if (stateOf(old)) return mustBe(old.status, "immutable after PodCertificateRequest is issued, denied, or failed");
   const state = stateOf(request);
   if (state === undefined) return mustBe(old.status, 'status is immutable unless transitioning to "Issued", "Denied", or "Failed"');
@@ -94,18 +97,43 @@ export function validatePodCertificateStatus(request: Request, old: Request, now
 function validateIssued({ spec, status = {} }: Request, old: Request, nowMs: number): FieldError[] {
   const { certificateChain: chain = "" } = status;
   if (byteLength(chain) > maxChainBytes) return [tooLong(chainField, maxChainBytes)];
-  const [leafPem, ...others] = chain.match(/-----BEGIN [^\n-]*-----[\s\S]*?-----END [^\n-]*-----/g) ?? [];
+  const [leafPem, ...others] = pemBlocks(chain);
   const wrong = (detail: string): FieldError[] => [invalidValue(chainField, chain, detail)];
   if (leafPem === undefined) return wrong("issued certificate chain must contain at least one certificate");
   if (!leafPem.startsWith("-----BEGIN CERTIFICATE-----"))
     return wrong("issued certificate chain must consist entirely of CERTIFICATE PEM blocks");
   const leaf = parsed(leafPem);
   if (!leaf) return wrong("leaf certificate does not parse as valid X.509");
+  const names = nameProblems(leaf);
   const key = requestedKey(old.spec);
-  if (!key?.equals(leaf.publicKey)) return wrong("leaf certificate was not issued to the requested public key");
+  if (!key?.equals(leaf.publicKey)) return [...names, ...wrong("leaf certificate was not issued to the requested public key")];
+  if (names.length > 0) return names;
   const times = validateTimes(leaf, status, { nowMs, maxSeconds: spec.maxExpirationSeconds ?? 0 });
   if (times.length > 0) return times;
-  return others.every(parsed) ? [] : wrong("intermediate certificate does not parse as valid X.509");
+  for (const pem of others) {
+    if (!pem.startsWith("-----BEGIN CERTIFICATE-----"))
+      return wrong("issued certificate chain must consist entirely of CERTFICATE PEM blocks"); // upstream's spelling
+    if (!parsed(pem)) return wrong("intermediate certificate does not parse as valid X.509");
+  }
+  return [];
+}
+
+const pemBlocks = (text: string): readonly string[] => text.match(/-----BEGIN [^\n-]*-----[\s\S]*?-----END [^\n-]*-----/g) ?? [];
+
+/** Names that no certificate should have. */
+function nameProblems(leaf: X509Certificate): FieldError[] {
+  const errors: FieldError[] = [];
+  const alternatives = (leaf.subjectAltName ?? "").split(", ");
+  for (const name of alternatives.filter((each) => each.startsWith("DNS:")).map((each) => each.slice(4))) {
+    const refuse = (detail: string): void => void errors.push(invalidValue(chainField, name, detail));
+    if (name === "") refuse("leaf certificate should not contain empty DNSName");
+    if (name.includes("..")) refuse("leaf certificate's DNSName should not contain '..'");
+    if (name.startsWith(".") || name.endsWith(".")) refuse("leaf certificate's DNSName should not start or end with '.'");
+  }
+  for (const address of alternatives.filter((each) => each.startsWith("email:")).map((each) => each.slice(6)))
+    if (!/^[^\s@<>]+@[^\s@<>]+$/.test(address))
+      errors.push(invalidValue(chainField, address, "leaf certificate should not contain invalid EmailAddress"));
+  return errors;
 }
 
 function parsed(pem: string): X509Certificate | undefined {
@@ -142,9 +170,9 @@ function validateTimes(
   if (to !== Date.parse(leaf.validTo))
     return wrong("status.notAfter", notAfter, "must be set to the NotAfter time encoded in the leaf certificate");
   const lifetimeSeconds = (to - from) / 1000;
-  if (lifetimeSeconds < hourSeconds) return wrong(chainField, omittedValue, "leaf certificate lifetime must be >= 1 hour");
+  if (lifetimeSeconds < hourSeconds) return wrong(chainField, lifetimeSeconds * 1e9, "leaf certificate lifetime must be >= 1 hour");
   if (lifetimeSeconds > maxSeconds)
-    return wrong(chainField, omittedValue, `leaf certificate lifetime must be <= spec.maxExpirationSeconds (${maxSeconds})`);
+    return wrong(chainField, lifetimeSeconds * 1e9, `leaf certificate lifetime must be <= spec.maxExpirationSeconds (${maxSeconds})`);
   if (refresh < from + 10 * minute)
     return wrong("status.beginRefreshAt", beginRefreshAt, "must be at least 10 minutes after status.notBefore");
   if (refresh > to - 10 * minute)
@@ -152,20 +180,36 @@ function validateTimes(
   return [];
 }
 
+/** Bytes that are empty and bytes that are absent are the same. */
+const withoutEmptyBytes = ({ pkixPublicKey, proofOfPossession, stubPKCS10Request, ...spec }: Request["spec"]): unknown => ({
+  ...spec,
+  bytes: [pkixPublicKey, proofOfPossession, stubPKCS10Request].map((bytes) => bytes || ""),
+});
+
 /** `nowMs` gives the time at which an issued certificate is looked at. */
 export const podCertificateRequestDefinition = (nowMs: () => number) =>
   describe<Request>(podcertificaterequestsV1beta1, {
     countsGeneration: false,
+    defaults: (request) => change(request, "spec", (spec) => fill(spec, { maxExpirationSeconds: defaultSeconds })),
     create: { validate: validatePodCertificateRequest },
+    // Who writes the object owns what he says of its status, although that is not stored.
+    resetFields: { "": [] },
     update: {
       validate(request, old) {
         const errors: FieldError[] = [];
-        checkImmutable(errors, "spec", request.spec, old.spec);
+        checkImmutable(
+          errors,
+          "spec",
+          withoutEmptyBytes(request.spec),
+          withoutEmptyBytes(old.spec),
+          internalForm("PodCertificateRequestSpec", request.spec),
+        );
         return errors;
       },
     },
     status: { prepare: withStatusKeepingMetadata, validate: (request, old) => validatePodCertificateStatus(request, old, nowMs()) },
     allowUnconditionalUpdate: false,
+    namespaceNotSelectable: true,
     selectableFields: {
       "spec.signerName": ({ spec }) => spec.signerName,
       "spec.podName": ({ spec }) => spec.podName,
@@ -179,7 +223,7 @@ export const podCertificateRequestDefinition = (nowMs: () => number) =>
         column("NodeName", "The node that the pod runs on."),
         column("SignerName", "The signer that is asked."),
         column("State", "Is the request Pending, Issued, Denied, or Failed?"),
-        wideColumn("UnverifiedUserAnnotations", "What the pod's author tells the signer."),
+        column("UnverifiedUserAnnotations", "What the pod's author tells the signer."),
       ],
       cells: (request) => {
         const { metadata, spec } = request;

@@ -1,7 +1,7 @@
 // Pods, pod templates and replication controllers. A new pod is Pending, with the quality-of-service class of its
 // resources; a pod with a node is deleted gracefully, one without a node or with nothing left to run at once.
 import { change } from "../../../api/defaults/fill.ts";
-import { withoutGatedFields, withoutGatedPodParts, withoutGatedTemplate } from "../../../api/defaults/gated-fields.ts";
+import { unlessStored, withoutGatedFields, withoutGatedPodParts, withoutGatedTemplate } from "../../../api/defaults/gated-fields.ts";
 import { defaultPod, defaultPodTemplateObject } from "../../../api/defaults/pod.ts";
 import { defaultReplicationController } from "../../../api/defaults/workloads.ts";
 import { podTable, podTemplateTable } from "../../../api/encode/table/pods.ts";
@@ -27,7 +27,7 @@ import { changedTemplateWarnings } from "./template-warnings.ts";
 export const podDefinition = describe<Pod>(pods, {
   metadataOnUpdate: ["changes", "whole"],
   defaults: defaultPod,
-  withoutGated: withoutGatedPodParts,
+  withoutGated: unlessStored(withoutGatedPodParts),
   create: { withSharedParts: withSharedSpec, prepare: withNewPodStatus, validate: validatePod, warnings: podWarnings },
   update: { validate: validatePodUpdate },
   status: {
@@ -101,7 +101,7 @@ const keptPod = (pod: Pod, old: Pod): Pod => ({ ...old, metadata: withStatusKeep
 
 export const podTemplateDefinition = describe(podtemplates, {
   defaults: defaultPodTemplateObject,
-  withoutGated: withoutGatedTemplate,
+  withoutGated: unlessStored(withoutGatedTemplate),
   create: {
     validate: (object) => validatePodTemplateObject(object),
     warnings: ({ template }) => podTemplateWarnings("template", template ?? {}),
@@ -120,7 +120,7 @@ export const replicationControllerDefinition = describe(replicationcontrollers, 
   // Its name is checked by its schema, in the schema's words, and a generateName only for what no path may have.
   validateName: (name, prefix) =>
     prefix ? isPathSegmentPrefix(name) : isDNS1123Subdomain(name).map((text) => text.replace(/characters$/, "bytes")),
-  withoutGated: withoutGatedFields,
+  withoutGated: unlessStored(withoutGatedFields),
   create: {
     validate: (controller) => validateReplicationController(controller),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],

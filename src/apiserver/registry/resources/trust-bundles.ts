@@ -6,7 +6,8 @@ import { type FieldError, invalidValue, tooLong } from "../../../api/meta/field-
 import { byteLength, isDNS1123Subdomain } from "../../../api/meta/names.ts";
 import { clustertrustbundlesV1beta1 } from "../../../api/optional-resources.generated.ts";
 import type { ClusterTrustBundle } from "../../../api/types/certificates-v1beta1.ts";
-import { checkImmutable } from "../../../api/validation/rules.ts";
+import { validateMetadataChanges } from "../../../api/validation/object-meta.ts";
+import { addProblems, checkImmutable } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
 import { describe } from "./describe.ts";
 
@@ -17,9 +18,13 @@ const block = /-----BEGIN ([^\n-]*)-----\r?\n([\s\S]*?)-----END \1-----/g;
 export function validateTrustBundle(bundle: ClusterTrustBundle, old?: ClusterTrustBundle): FieldError[] {
   const errors: FieldError[] = [];
   const { signerName = "", trustBundle = "" } = bundle.spec ?? {};
+  // A name is looked at again, as it depends on the signer.
+  if (old) addProblems(errors, "metadata.name", bundle.metadata.name, nameProblems(bundle.metadata.name, signerName));
   if (signerName !== "") validateSignerName(errors, "spec.signerName", signerName);
   if (old === undefined || trustBundle !== old.spec.trustBundle) validateAnchors(errors, trustBundle);
-  if (old) checkImmutable(errors, "spec.signerName", signerName, old.spec.signerName ?? "");
+  if (!old) return errors;
+  errors.push(...validateMetadataChanges(bundle, old));
+  checkImmutable(errors, "spec.signerName", signerName, old.spec.signerName ?? "");
   return errors;
 }
 
@@ -65,6 +70,7 @@ export const trustBundleDefinition = describe<ClusterTrustBundle>(clustertrustbu
   validateName: (name, _prefix, bundle) => nameProblems(name, bundle.spec?.signerName ?? ""),
   create: { validate: (bundle) => validateTrustBundle(bundle) },
   update: { validate: validateTrustBundle },
+  metadataOnUpdate: ["whole"],
   allowUnconditionalUpdate: false,
   selectableFields: { "spec.signerName": ({ spec }) => spec.signerName ?? "" },
   table: {

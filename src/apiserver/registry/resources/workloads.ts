@@ -1,5 +1,10 @@
 // Deployments, replica sets, stateful sets, daemon sets, controller revisions, jobs and cron jobs.
-import { withoutGatedCronJobFields, withoutGatedFields, withoutGatedStatefulSetFields } from "../../../api/defaults/gated-fields.ts";
+import {
+  unlessStored,
+  withoutGatedCronJobFields,
+  withoutGatedFields,
+  withoutGatedStatefulSetFields,
+} from "../../../api/defaults/gated-fields.ts";
 import {
   defaultCronJob,
   defaultDaemonSet,
@@ -60,7 +65,7 @@ function withAnnotationGeneration(deployment: Deployment, old: Deployment): Depl
 
 export const deploymentDefinition = describe<Deployment>(deployments, {
   defaults: defaultDeployment,
-  withoutGated: withoutGatedFields,
+  withoutGated: unlessStored(withoutGatedFields),
   fieldAnnotations: ["deprecated.deployment.rollback.to"],
   resetFields: { status: ["spec", "metadata.labels"] },
   create: {
@@ -78,7 +83,7 @@ export const deploymentDefinition = describe<Deployment>(deployments, {
 
 export const replicaSetDefinition = describe(replicasets, {
   defaults: defaultReplicaSet,
-  withoutGated: withoutGatedFields,
+  withoutGated: unlessStored(withoutGatedFields),
   create: {
     validate: (set) => validateReplicaSet(set),
     warnings: ({ metadata, spec }) => [...nameWarnings(metadata.name), ...podTemplateWarnings("spec.template", spec?.template ?? {})],
@@ -93,7 +98,7 @@ export const replicaSetDefinition = describe(replicasets, {
 
 export const statefulSetDefinition = describe(statefulsets, {
   defaults: defaultStatefulSet,
-  withoutGated: withoutGatedStatefulSetFields,
+  withoutGated: unlessStored(withoutGatedStatefulSetFields),
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
   create: {
     validate: validateStatefulSet,
@@ -124,7 +129,7 @@ function unreadableGeneration({ metadata }: DaemonSet): string | undefined {
 
 export const daemonSetDefinition = describe<DaemonSet>(daemonsets, {
   defaults: defaultDaemonSet,
-  withoutGated: withoutGatedFields,
+  withoutGated: unlessStored(withoutGatedFields),
   fieldAnnotations: [templateGenerationKey],
   unreadable: unreadableGeneration,
   create: {
@@ -191,7 +196,7 @@ function withGeneratedSelector(job: Job): Job {
 export const jobDefinition = describe<Job>(jobs, {
   metadataOnUpdate: ["whole", "changes"],
   defaults: defaultJob,
-  withoutGated: withoutGatedFields,
+  withoutGated: unlessStored(withoutGatedFields),
   create: {
     prepare: (job) => withGeneratedSelector(withStatusOf(job, undefined)),
     validate: (job) => validateJob(job),
@@ -215,7 +220,7 @@ const zoneInSchedule =
 
 export const cronJobDefinition = describe(cronjobs, {
   defaults: defaultCronJob,
-  withoutGated: withoutGatedCronJobFields,
+  withoutGated: unlessStored(withoutGatedCronJobFields),
   create: { validate: validateCronJob, warnings: cronJobWarnings },
   update: {
     validate: validateCronJobUpdate,
