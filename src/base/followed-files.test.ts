@@ -21,7 +21,7 @@ function follow(files: readonly FollowedFile[], changed: (contents: readonly str
     vi.waitFor(async () => {
       await clock.advance(1000);
       expectation();
-    });
+    }, 60_000);
   return { failures, eventually };
 }
 

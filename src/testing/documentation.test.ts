@@ -71,7 +71,7 @@ describe("documentation", { timeout: 120_000 }, () => {
       );
       const phase = async (name: string) => (await client.get(resources.pods, { namespace: "default", name })).status?.phase;
       await cluster.until(async () => (await phase("migrate")) === "Succeeded");
-      const log = await vi.waitFor(() => client.raw("GET", "/api/v1/namespaces/default/pods/migrate/log"));
+      const log = await vi.waitFor(() => client.raw("GET", "/api/v1/namespaces/default/pods/migrate/log"), 60_000);
       expect(log).toBe("good morning from web\n");
     } finally {
       await cluster[Symbol.asyncDispose]();

@@ -225,7 +225,7 @@ describe("createAuditWebhook()", () => {
       { initialBackoffMs: 1 },
     );
     await webhook.write([eventOf("1"), eventOf("2")]);
-    await vi.waitFor(() => expect(server.bodies).toHaveLength(2));
+    await vi.waitFor(() => expect(server.bodies).toHaveLength(2), 60_000);
     expect(server.bodies[1]).toEqual({
       kind: "EventList",
       apiVersion: "audit.k8s.io/v1",

@@ -170,14 +170,14 @@ describe("a definition with a conversion webhook", () => {
     await fixture.merge(`${inV1}/a`, { spec: { colour: "blue" } });
     await fixture.merge(`${inV1}/a`, { spec: { colour: "green" } });
     await fixture.send("DELETE", `${inV1}/a`);
-    await vi.waitFor(() => expect(all.events).toHaveLength(4));
+    await vi.waitFor(() => expect(all.events).toHaveLength(4), 60_000);
     expect(all.events.map(({ type, object }) => [type, object["spec"]])).toEqual([
       ["ADDED", { paint: "red" }],
       ["MODIFIED", { paint: "blue" }],
       ["MODIFIED", { paint: "green" }],
       ["DELETED", { paint: "green" }],
     ]);
-    await vi.waitFor(() => expect(blue.events).toHaveLength(2));
+    await vi.waitFor(() => expect(blue.events).toHaveLength(2), 60_000);
     expect(blue.events.map(({ type, object }) => [type, object["spec"]])).toEqual([
       ["ADDED", { paint: "blue" }],
       ["DELETED", { paint: "blue" }],

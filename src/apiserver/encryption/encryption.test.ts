@@ -124,13 +124,13 @@ describe("createEncryption()", () => {
     const log = await server.watch(`${path}?watch=1`);
     await server.send("POST", path, { body: secret("a") });
     await server.send("PATCH", `${path}/a`, { body: { data: { password: "bmV3" } }, contentType: "application/merge-patch+json" });
-    await vi.waitFor(() => expect(log.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED"]));
+    await vi.waitFor(() => expect(log.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED"]), 60_000);
     expect(log.events[1]?.object.data).toEqual({ password: "bmV3" });
     expect((await server.send("POST", path, { body: secret("a") })).status).toBe(409);
     const again = await start(old);
     expect((await again.send("GET", path)).body.items.map(({ data }) => data)).toEqual([{ password: "bmV3" }]);
     expect((await again.send("DELETE", `${path}/a`)).status).toBe(200);
-    await vi.waitFor(() => expect(log.events.at(-1)?.type).toBe("DELETED"));
+    await vi.waitFor(() => expect(log.events.at(-1)?.type).toBe("DELETED"), 60_000);
   });
 
   it("reads by every provider and rewrites by the first when an object is written, changed or not", async () => {
@@ -186,12 +186,12 @@ describe("createEncryption()", () => {
     const server = await start("{identity: {}}", true);
     await server.configure("{nonsense: {}}");
     await server.clock.advance(10_000);
-    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="failure"} 1'));
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="failure"} 1'), 60_000);
     await server.send("POST", path, { body: secret("a") });
     expect(await storedAt("a")).toMatch(/^\{/);
     await server.configure(`${fresh}, {identity: {}}`);
     await server.clock.advance(10_000);
-    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1'));
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1'), 60_000);
     await server.send("POST", path, { body: secret("b") });
     expect(await storedAt("b")).toMatch(/^k8s:enc:secretbox:v1:new:/);
     expect(await passwordOf(server, "a")).toBe("c2VjcmV0");
@@ -210,20 +210,22 @@ describe("KMS v2", () => {
     expect([plugin.encryptions, plugin.decryptions]).toEqual([1, 0]);
     const again = await start(kms());
     const log = await again.watch(`${path}?watch=1`);
-    await vi.waitFor(() => expect(log.events).toHaveLength(3));
+    await vi.waitFor(() => expect(log.events).toHaveLength(3), 60_000);
     expect(plugin.decryptions).toBe(1);
     // What the first server writes after its key has changed comes to the second one's watch, in order.
     plugin.rotate("key-2");
     plugin.keyId = "key-2";
     await server.clock.advance(60_000);
-    await vi.waitFor(() => expect(plugin.encryptions).toBe(3));
+    await vi.waitFor(() => expect(plugin.encryptions).toBe(3), 60_000);
     await server.send("POST", path, { body: secret("d") });
     await server.send("DELETE", `${path}/a`);
-    await vi.waitFor(() =>
-      expect(log.events.slice(3).map(({ type, object }) => [type, object.metadata.name])).toEqual([
-        ["ADDED", "d"],
-        ["DELETED", "a"],
-      ]),
+    await vi.waitFor(
+      () =>
+        expect(log.events.slice(3).map(({ type, object }) => [type, object.metadata.name])).toEqual([
+          ["ADDED", "d"],
+          ["DELETED", "a"],
+        ]),
+      60_000,
     );
   });
 
@@ -236,11 +238,11 @@ describe("KMS v2", () => {
     plugin.rotate("key-2");
     plugin.keyId = "key-2";
     await server.clock.advance(60_000);
-    await vi.waitFor(() => expect(plugin.encryptions).toBe(2));
+    await vi.waitFor(() => expect(plugin.encryptions).toBe(2), 60_000);
     await vi.waitFor(async () => {
       await server.send("PUT", `${path}/s`, { body: { ...body, metadata: { ...body.metadata, resourceVersion: undefined } } });
       expect(await storedAt("s")).not.toBe(before);
-    });
+    }, 60_000);
     expect(await storedAt("s")).toContain("key-2");
   });
 
@@ -301,8 +303,9 @@ describe("KMS v2", () => {
     expect(text).toContain('dek_source_cache_size{provider_name="vault"} 1');
     plugin.keyId = "";
     await server.clock.advance(60_000);
-    await vi.waitFor(() =>
-      expect(server.metrics.text()).toContain('invalid_key_id_from_status_total{error="empty",provider_name="vault"} 1'),
+    await vi.waitFor(
+      () => expect(server.metrics.text()).toContain('invalid_key_id_from_status_total{error="empty",provider_name="vault"} 1'),
+      60_000,
     );
     await expect(server.encryption.healthChecks[0]?.check()).rejects.toThrow('got invalid KMSv2 KeyID hash "": keyID is empty');
   });
@@ -325,7 +328,7 @@ describe("automatic reload", () => {
     await vi.waitFor(() => expect(plugin.decryptions).toBe(1), patience);
     await server.configure(`${fresh}, ${kms("one", "50s")}`);
     await server.clock.advance(10_000);
-    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1'), patience);
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1', 60_000), patience);
     release();
     expect(Buffer.from((await got)?.value ?? "").toString()).toContain("c2VjcmV0");
   });
@@ -344,7 +347,7 @@ describe("automatic reload", () => {
     await vi.waitFor(() => expect(failures()).toBe(2), patience);
     for (const plugin of plugins) plugin.healthz = "ok";
     await server.clock.advance(10_000);
-    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1'), patience);
+    await vi.waitFor(() => expect(server.metrics.text()).toContain('status="success"} 1', 60_000), patience);
     await check?.check();
     for (const plugin of plugins) plugin.healthz = "lost";
     await server.clock.advance(20_000);

@@ -93,11 +93,11 @@ describe("keepFlowControlDefaults()", () => {
       { type: "merge" },
     );
     await clock.advance(60_000);
-    await vi.waitFor(async () => expect((await schemaNamed("catch-all")).spec.matchingPrecedence).toBe(10_000));
+    await vi.waitFor(async () => expect((await schemaNamed("catch-all")).spec.matchingPrecedence).toBe(10_000), 60_000);
     await vi.waitFor(async () => {
       const { spec } = await client.get(prioritylevelconfigurations, { name: "system" });
       expect(spec.limited?.nominalConcurrencyShares).toBe(30);
-    });
+    }, 60_000);
     await running.stop();
   });
 });
@@ -110,14 +110,14 @@ describe("startFlowSchemaStatus()", () => {
     const spec = { priorityLevelConfiguration: level, matchingPrecedence: 50, rules: [] };
     await client.create(flowschemas, { metadata: { name: "s" }, spec });
     const dangling = async () => (await schemaNamed("s")).status?.conditions?.map(({ type, status, reason }) => [type, status, reason]);
-    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));
+    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]), 60_000);
     await client.create(prioritylevelconfigurations, {
       metadata: level,
       spec: { type: "Limited", limited: { limitResponse: { type: "Reject" } } },
     });
-    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "False", "Found"]]));
+    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "False", "Found"]]), 60_000);
     await client.delete(prioritylevelconfigurations, level);
-    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]));
+    await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]), 60_000);
     await running.stop();
   });
 });
@@ -134,11 +134,11 @@ describe("FlowController", () => {
     expect(controller.flowOf(context).schema).toBe("catch-all");
     const limitResponse = { type: "Reject" };
     await client.create(prioritylevelconfigurations, { metadata: level, spec: { type: "Limited", limited: { limitResponse } } });
-    await vi.waitFor(() => expect(controller.flowOf(context).schema).toBe("s"));
+    await vi.waitFor(() => expect(controller.flowOf(context).schema).toBe("s"), 60_000);
     // 30 of 35 shares of 600 seats, the catch-all has the others.
     expect(controller.flowOf(context).level.bounds.nominal).toBe(515);
     await client.delete(prioritylevelconfigurations, level);
-    await vi.waitFor(() => expect(controller.flowOf(context).schema).toBe("catch-all"));
+    await vi.waitFor(() => expect(controller.flowOf(context).schema).toBe("catch-all"), 60_000);
     await clock.advance(10_000);
     expect([...controller.levels].map(({ name }) => name).sort()).toEqual(["catch-all", "exempt"]);
   });
@@ -165,7 +165,7 @@ describe("flowControlStage()", () => {
     await vi.waitFor(async () => {
       await createClient(spying).list(flowschemas);
       expect(flow).toEqual({ schemaUid, levelUid });
-    });
+    }, 60_000);
   });
 });
 

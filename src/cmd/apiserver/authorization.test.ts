@@ -198,12 +198,12 @@ describe("--authorization-config", () => {
         expect(server.metrics.text()).toMatch(
           /authorization_config_controller_automatic_reloads_total\{apiserver_id_hash="[^"]*",status="failure"\} 1/,
         ),
-      5000,
+      60_000,
     );
     expect(await statusOf("secrets")).toBe(200);
     // Nor may be added what it was not started with.
     await writeFile(path, config([webhookConfig("one", one), rbac, { type: "Node", name: "node" }]));
-    await vi.waitFor(() => expect(server.metrics.text()).toMatch(/reloads_total\{apiserver_id_hash="[^"]*",status="failure"\} 2/), 5000);
+    await vi.waitFor(() => expect(server.metrics.text()).toMatch(/reloads_total\{apiserver_id_hash="[^"]*",status="failure"\} 2/), 60_000);
     await writeFile(path, config([webhookConfig("one", one), rbac]));
     await vi.waitFor(async () => expect(await statusOf("secrets")).toBe(403), 10_000);
     expect(server.metrics.text()).toMatch(/reloads_total\{apiserver_id_hash="[^"]*",status="success"\} 1/);

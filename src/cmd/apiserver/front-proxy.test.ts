@@ -160,9 +160,9 @@ describe("the front proxy", () => {
         "client-ca-file": `${other}${server.caPem}`,
         "requestheader-allowed-names": '["else","front-proxy-client"]',
       });
-    });
+    }, 60_000);
     await client.delete(configmaps, target);
-    await vi.waitFor(async () => expect((await client.get(configmaps, target)).data).toEqual(found.data));
+    await vi.waitFor(async () => expect((await client.get(configmaps, target)).data).toEqual(found.data), 60_000);
   });
 });
 
@@ -220,7 +220,7 @@ describe("files of certificates", () => {
       const target = { namespace: "kube-system", name: "extension-apiserver-authentication" };
       const { data } = await server.clientFor(loopbackUser).get(configmaps, target);
       expect(data?.["client-ca-file"]).toBe(`${before?.["client-ca-file"]}${clients[1].cert}`);
-    });
+    }, 60_000);
   }, 20_000);
 
   it("can restrict TLS to new versions and to some cipher suites", async () => {

@@ -142,10 +142,10 @@ test("running containers follow what they share, also when pods go", async () =>
   const manager = await start();
   running.push({ podUid: "other", name: "main", id: "c1" });
   await give(manager, podOf("p1", [asking("main", "2")]));
-  await vi.waitFor(() => expect(updates).toEqual(["c1=0,2-4,6-7"]));
+  await vi.waitFor(() => expect(updates).toEqual(["c1=0,2-4,6-7"]), 60_000);
   active.delete("p1");
   await clock.advance(10_000);
-  await vi.waitFor(() => expect(updates).toEqual(["c1=0,2-4,6-7", "c1=0-7"]));
+  await vi.waitFor(() => expect(updates).toEqual(["c1=0,2-4,6-7", "c1=0-7"]), 60_000);
   expect(shared(manager)).toBe("0-7");
 });
 

@@ -137,7 +137,7 @@ describe("modules", () => {
           await clock.advance(1000);
           expect(what()).toBe(true);
         },
-        { timeout: 10_000 },
+        { timeout: 60_000 },
       );
     await write("rule.ts", "export const allowed = (name: string) => ;");
     await happens(() => lines.some((line) => line.includes("The plugins stay as they were") && line.includes("rule.ts:1")));

@@ -75,7 +75,7 @@ describe("openExternalSigner()", () => {
 
   it("waits for a signer that comes later", async () => {
     const opening = open();
-    await vi.waitFor(() => expect(running).toHaveLength(1));
+    await vi.waitFor(() => expect(running).toHaveLength(1), 60_000);
     await signer.serve(socket);
     expect((await opening).keys.published.map(({ id }) => id)).toEqual(["first"]);
   });
