@@ -392,7 +392,11 @@ describe("what could be remembered is not, where it may be of any size:", () => 
   test("names of fields", async () => {
     const data = (i: number): object => Object.fromEntries(Array.from({ length: 4000 }, (_, j) => [`k${i}_${j}${"x".repeat(180)}`, ""]));
     await ask(300, (i) =>
-      target.admin(`${configMaps}?dryRun=All`, { method: "POST", headers: json, body: JSON.stringify({ metadata: { name: "a" }, data: data(i) }) }),
+      target.admin(`${configMaps}?dryRun=All`, {
+        method: "POST",
+        headers: json,
+        body: JSON.stringify({ metadata: { name: "a" }, data: data(i) }),
+      }),
     );
   }, 240_000);
 });
@@ -409,7 +413,11 @@ describe("lists that multiply", () => {
     });
     const rules = [{ apiGroups: listed("g", 500), resources: listed("r", 500), verbs: listed("v", 500) }];
     const headers = { ...json, authorization: `Bearer ${tenant}` };
-    const reply = await send(`${target.url}${roles}`, { method: "POST", headers, body: JSON.stringify({ metadata: { name: "a" }, rules }) });
+    const reply = await send(`${target.url}${roles}`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ metadata: { name: "a" }, rules }),
+    });
     expect(statusOf(reply)).toMatchObject({ code: 403, message: expect.stringContaining("more than 20000 permissions") });
   });
 

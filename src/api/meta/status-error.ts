@@ -104,10 +104,28 @@ export function forbidden(subject: Subject, name: string, why: string): StatusEr
   return new StatusError({ code: 403, reason: "Forbidden", message, details: details(subject, name) });
 }
 
+/** What errors about an object may say together: each can repeat the list that it stands in, so that they come to its square. */
+const maxToldCharacters = 1024 * 1024;
+
+/** Causes and distinct messages of the first errors: as many as may be told, and one at least. */
+function told(errors: readonly FieldError[]): { readonly causes: readonly StatusCause[]; readonly messages: readonly string[] } {
+  const causes: StatusCause[] = [];
+  const messages = new Set<string>();
+  let characters = 0;
+  for (const error of errors) {
+    const { type: reason, field } = error;
+    const message = error.body();
+    causes.push({ reason, message, field });
+    messages.add(`${field}: ${message}`);
+    characters += field.length + message.length;
+    if (characters > maxToldCharacters) break;
+  }
+  return { causes, messages: [...messages] };
+}
+
 /** `kind` is the kind's name ("Pod"), not the resource. */
 export function invalid(kind: { readonly group: string; readonly kind: string }, name: string, errors: readonly FieldError[]): StatusError {
-  const causes: StatusCause[] = errors.map((e) => ({ reason: e.type, message: e.body(), field: e.field }));
-  const messages = [...new Set(errors.map((e) => e.message))];
+  const { causes, messages } = told(errors);
   const shown = messages.length === 1 ? messages[0] : `[${messages.join(", ")}]`;
   const label = kind.group === "" ? kind.kind : `${kind.kind}.${kind.group}`;
   return new StatusError({

@@ -90,7 +90,9 @@ describe("podWarnings()", () => {
     const beganMs = performance.now();
     expect(podWarnings(podWith({ volumes: volumes(() => "a") }))).toHaveLength(1000);
     expect(podWarnings(podWith({ volumes: volumes((i) => `a${i}`) }))).toEqual([]);
-    expect(podWarnings(podWith({ volumes: [{ name: "v", secret: { items: [{ key: "k", path: `a${"/".repeat(1_000_000)}b` }] } }] }))).toEqual([]);
+    expect(
+      podWarnings(podWith({ volumes: [{ name: "v", secret: { items: [{ key: "k", path: `a${"/".repeat(1_000_000)}b` }] } }] })),
+    ).toEqual([]);
     expect(performance.now() - beganMs).toBeLessThan(10_000);
   }, 60_000);
 

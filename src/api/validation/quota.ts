@@ -71,11 +71,19 @@ function unsuited({ hard = {} }: ResourceQuotaSpec, scope: string): number {
   return Object.keys(hard).filter((name) => isStandardQuotaResource(name) && !suitsScope(scope, name)).length;
 }
 
+/** Scopes and resources multiply; nobody can be told of more. */
+const maxScopeErrors = 10_000;
+
 function validateScopes(errors: FieldError[], spec: ResourceQuotaSpec): void {
   const list = spec.scopes ?? [];
+  const counts = new Map<string, number>();
   for (const scope of list) {
+    if (errors.length > maxScopeErrors) break;
     if (!scopes.has(scope)) errors.push(invalidValue("spec.scopes", list, "unsupported scope"));
-    for (let n = unsuited(spec, scope); n > 0; n--) errors.push(invalidValue("spec.scopes", list, "unsupported scope applied to resource"));
+    const count = counts.get(scope) ?? unsuited(spec, scope);
+    counts.set(scope, count);
+    for (let n = Math.min(count, maxScopeErrors); n > 0; n--)
+      errors.push(invalidValue("spec.scopes", list, "unsupported scope applied to resource"));
   }
   validatePairs(errors, "spec.scopes", list, spec);
 }

@@ -19,8 +19,7 @@ export function validateTopologySpread(
     if (maxSkew <= 0) errors.push(invalidValue(`${path}.maxSkew`, maxSkew, "must be greater than zero"));
     if (!topologyKey) errors.push(required(`${path}.topologyKey`, "can not be empty"));
     checkSupported(errors, `${path}.whenUnsatisfiable`, action, ["DoNotSchedule", "ScheduleAnyway"]);
-    if (repeated.has(i))
-      errors.push(duplicate(`${path}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${action}}`));
+    if (repeated.has(i)) errors.push(duplicate(`${path}.{topologyKey, whenUnsatisfiable}`, `{${topologyKey}, ${action}}`));
     if (minDomains !== undefined) validateMinDomains(errors, `${path}.minDomains`, minDomains, action);
     for (const key of ["nodeAffinityPolicy", "nodeTaintsPolicy"] as const)
       if (constraint[key] !== undefined) checkSupported(errors, `${path}.${key}`, constraint[key], ["Honor", "Ignore"]);

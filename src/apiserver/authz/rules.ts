@@ -144,8 +144,7 @@ function addUncoveredResources(uncovered: PolicyRule[], held: readonly HeldRule[
 function addUncoveredPaths(uncovered: PolicyRule[], held: readonly HeldRule[], { urls, verbs }: Parts): void {
   for (const url of urls) {
     const ofPath = held.filter((rule) => rule.hasPath(url));
-    for (const verb of verbs)
-      if (!ofPath.some((rule) => rule.hasVerb(verb))) uncovered.push({ nonResourceURLs: [url], verbs: [verb] });
+    for (const verb of verbs) if (!ofPath.some((rule) => rule.hasVerb(verb))) uncovered.push({ nonResourceURLs: [url], verbs: [verb] });
   }
 }
 

@@ -169,9 +169,12 @@ describe("pods/proxy", () => {
     await expect(send("GET", `/api/v1/nodes/${name.replace(/(?<![a-z])p:/, "n1:")}/proxy/a`)).rejects.toThrow(why);
   });
 
-  it.each(["169.254.169.254", "fe80::1", "0.0.0.0", "::"])("reaches no address that only the machine's own link knows (%s)", async (podIP) => {
-    await expect(send("GET", podPath("p:80"), {}, { podIP })).rejects.toThrow("address not allowed");
-  });
+  it.each(["169.254.169.254", "fe80::1", "0.0.0.0", "::"])(
+    "reaches no address that only the machine's own link knows (%s)",
+    async (podIP) => {
+      await expect(send("GET", podPath("p:80"), {}, { podIP })).rejects.toThrow("address not allowed");
+    },
+  );
 
   it("passes a body on as it comes, and never holds it whole", async () => {
     answer = async (request, response) => {

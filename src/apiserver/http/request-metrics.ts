@@ -71,7 +71,12 @@ export function createRequestMetrics(registry: MetricsRegistry): RequestMetrics 
     const key = `${code}${mark}${verb}/${scope}${info.name === "" ? "" : "."}/${info.apiGroup}/${info.apiVersion}/${resource}/${subresource}`;
     let counted = known.get(key);
     if (!counted) {
-      const labels = { ...shortLabels({ group: info.apiGroup, version: info.apiVersion, resource, subresource }), verb, action: info.verb, scope };
+      const labels = {
+        ...shortLabels({ group: info.apiGroup, version: info.apiVersion, resource, subresource }),
+        verb,
+        action: info.verb,
+        scope,
+      };
       const by = info.isResourceRequest ? component : (route?.by ?? "");
       counted = new Counted(families, labels, { code: String(code), dryRun, isLong: isLongRunning(info), isNamed: info.name !== "", by });
       if (route && key.length <= maxKeyCharacters) {
@@ -128,7 +133,9 @@ const maxLabelCharacters = 253;
 /** Of a path, which may be as long as a request's head. */
 function shortLabels<T extends Readonly<Record<string, string>>>(labels: T): T {
   if (!Object.values(labels).some((value) => value.length > maxLabelCharacters)) return labels;
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [name, value.length > maxLabelCharacters ? "other" : value])) as T;
+  return Object.fromEntries(
+    Object.entries(labels).map(([name, value]) => [name, value.length > maxLabelCharacters ? "other" : value]),
+  ) as T;
 }
 
 interface Labels {
