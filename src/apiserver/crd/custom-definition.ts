@@ -161,10 +161,7 @@ function strategies(
   ];
   // What rules say against values that did not change is found while validating, and told after it.
   const warned = new WeakMap<KubernetesObject, string[]>();
-  const warnings = (object: KubernetesObject, old: KubernetesObject): readonly string[] => [
-    ...finalizerWarnings(object, old),
-    ...(warned.get(object) ?? []),
-  ];
+  const validationWarnings = (object: KubernetesObject): readonly string[] => warned.get(object) ?? [];
   const warn =
     (object: KubernetesObject) =>
     ({ message }: FieldError): void => {
@@ -177,7 +174,8 @@ function strategies(
   const status: UpdateStrategy<KubernetesObject> = {
     prepare: withOnlyCustomStatus,
     validate: (object, old) => statusProblems(object, schema().validateStatusUpdate(fieldsOf(object), fieldsOf(old), warn(object))),
-    warnings,
+    validationWarnings,
+    warnings: finalizerWarnings,
   };
   return {
     create: {
@@ -188,7 +186,8 @@ function strategies(
     update: {
       prepare: (object, old) => withCountedChange(keepsStatus ? withStatusOf(object, old) : object, old),
       validate,
-      warnings,
+      validationWarnings,
+      warnings: finalizerWarnings,
     },
     ...(keepsStatus ? { status } : {}),
   };

@@ -70,6 +70,8 @@ describe("warnings", () => {
       `metadata.finalizers: "a.b": prefer a domain-qualified finalizer name including a path (/) ${advice}`,
       `metadata.finalizers: "z": prefer a domain-qualified finalizer name ${advice}`,
     ]);
+    const refused = await fixture.merge(`${at("v1")}/w`, { metadata: { finalizers: ["x"] }, spec: { size: 1 } });
+    expect([refused.status, refused.warnings]).toEqual([422, []]);
     const { warnings } = await fixture.merge(`${at("v1")}/w`, { metadata: { finalizers: [...finalizers, "y"] } });
     expect(warnings).toEqual([`metadata.finalizers: "y": prefer a domain-qualified finalizer name ${advice}`]);
   });

@@ -21,6 +21,22 @@ const causesOf = (body: object): string[] =>
 const create = (url: string, body: object) => server.send("POST", url, { body });
 
 describe("a create", () => {
+  it("rounds the amounts in the status of a stateful set's claims", async () => {
+    const wants = { accessModes: ["ReadWriteOnce"], resources: { requests: { storage: "1" } } };
+    const claim = { metadata: { name: "c" }, spec: wants, status: { allocatedResources: { "example.com/y": "0.5m" } } };
+    const spec = { selector, template, volumeClaimTemplates: [claim] };
+    const { body } = await create(`${apps}/statefulsets`, { kind: "StatefulSet", metadata: { name: "x" }, spec });
+    expect(body["spec"]).toMatchObject({ volumeClaimTemplates: [{ status: { allocatedResources: { "example.com/y": "1m" } } }] });
+  });
+
+  it("finds a definition's storage version once, where two versions have its name", async () => {
+    const version = { name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } };
+    const spec = { group: "a.b", scope: "Cluster", names: { plural: "xs", kind: "X" }, versions: [version, version] };
+    const url = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const { body } = await create(url, { kind: "CustomResourceDefinition", metadata: { name: "xs.a.b" }, spec });
+    expect(causesOf(body)).toContain('status.storedVersions: Invalid value: ["v1"]: must have the storage version v1');
+  });
+
   it("gives a daemon set's rolling update that is not used zeroes for what is missing", async () => {
     const spec = { selector, template, updateStrategy: { type: "OnDelete", rollingUpdate: { maxSurge: 1 } } };
     const { body } = await create(`${apps}/daemonsets`, { kind: "DaemonSet", metadata: { name: "x" }, spec });

@@ -25,7 +25,10 @@ export interface UpdateStrategy<T> {
   /** Resets what this kind of write may not change (status on the main path, spec on status) and sets what it implies. */
   prepare?(object: T, old: T, context: StrategyContext): T;
   validate?(object: T, old: T): readonly FieldError[];
+  /** Of what is not refused. */
   warnings?(object: T, old: T): readonly string[];
+  /** What validation has found that is no problem: told of what is refused too. */
+  validationWarnings?(object: T): readonly string[];
   /** As `metadataOnUpdate`, of the strategies of subresources. */
   readonly metadata?: readonly MetadataCheck[];
 }

@@ -178,9 +178,8 @@ async function storeChange(
   try {
     object = reservation?.object ?? object;
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
-    // What custom resources warn of, validation has found: it is told of what is refused too.
-    if (errors.length === 0 || store.definition.custom)
-      for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
+    for (const text of request.strategy.validationWarnings?.(object) ?? []) warn(request, text);
+    if (errors.length === 0) for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
     if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name, errors);
     if (!request.admitted) await validateAdmission(env, store, request, withRevision(object, current), old);
     const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());
