@@ -106,9 +106,12 @@ async function attemptCreate(
   try {
     object = reservation?.object ?? object;
     const errors = validateNewObject(definition, object);
-    if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name ?? "", errors);
-    for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
+    if (errors.length > 0) {
+      const first = await env.admission.problems(admissionRequest(request, subject));
+      throw invalid(kindInErrors(store, object), object.metadata.name ?? "", [...first, ...errors]);
+    }
+    for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     await env.admission.validate(admissionRequest(request, subject));
     const revision = object.metadata.resourceVersion ?? "";
     if (revision !== "" && revision !== "0" && !request.dryRun)

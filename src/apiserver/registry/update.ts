@@ -176,7 +176,11 @@ async function storeChange(
     // What custom resources warn of, validation has found: it is told of what is refused too.
     if (errors.length === 0 || store.definition.custom)
       for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
-    if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name, errors);
+    if (errors.length > 0) {
+      const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
+      const first = request.admissionView ? [] : await env.admission.problems(admissionRequest(request, subject));
+      throw invalid(kindInErrors(store, object), object.metadata.name, [...first, ...errors]);
+    }
     if (!request.admitted) await validateAdmission(env, store, request, withRevision(object, current), old);
     const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());
     if (outcome.result) stored = outcome.stored;
