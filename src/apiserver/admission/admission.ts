@@ -1,6 +1,7 @@
 // Admission: plugins that may change (mutating) or refuse (validating) a write, after authorization and before it is
 // stored. The registry runs all mutating plugins in order, then defaults and validates, then all validating ones.
 
+import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { GroupVersionKind, ResourceType } from "../../api/resource-type.ts";
 import type { Informer } from "../../client/informer.ts";
@@ -49,6 +50,11 @@ export interface AdmissionPlugin {
   handles(request: AdmissionRequest): boolean;
   /** Gives the object to go on with (the same one where nothing changed). Throws StatusError to refuse. */
   admit?(request: AdmissionRequest): Promise<KubernetesObject | undefined> | KubernetesObject | undefined;
+  /**
+   * What is wrong with the object besides its kind's own rules, where these have found something: it is told first, in the same
+   * answer. Where they have found nothing, `validate` is asked.
+   */
+  problems?(request: AdmissionRequest): Promise<readonly FieldError[]>;
   /** Throws StatusError to refuse. */
   validate?(request: AdmissionRequest): Promise<void> | void;
 }

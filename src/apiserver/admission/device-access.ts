@@ -34,6 +34,7 @@ export function deviceAccessCheck(deps: DeviceAccessDependencies): AdmissionPlug
       (request.operation === "CREATE"
         ? isAbout(request, resourceclaims) || isAbout(request, resourceclaimtemplates)
         : request.operation === "UPDATE" && isAbout(request, resourceclaims, "status")),
+    problems: (request) => (request.subresource === "status" ? checkStatusAdmin(request, deps) : checkRequests(request, deps)),
     async validate(request) {
       const errors = request.subresource === "status" ? await checkStatus(request, deps) : await checkRequests(request, deps);
       if (errors.length > 0) throw invalid(request.resource, request.object?.metadata.name ?? "", errors);
@@ -78,13 +79,17 @@ function checkRequests(request: AdmissionRequest, deps: DeviceAccessDependencies
   return adminProblem(index < 0 ? undefined : `spec.devices.requests[${index}].adminAccess`, request, deps);
 }
 
+function checkStatusAdmin(request: AdmissionRequest, deps: DeviceAccessDependencies): Promise<FieldError[]> {
+  const [allocation, old] = [request.object, request.oldObject].map((claim) => (claim as ResourceClaim).status?.allocation);
+  const index = adminResult(old) < 0 ? adminResult(allocation) : -1;
+  return adminProblem(index < 0 ? undefined : `status.allocation.devices.results[${index}].adminAccess`, request, deps);
+}
+
 async function checkStatus(request: AdmissionRequest, deps: DeviceAccessDependencies): Promise<FieldError[]> {
   const status = (request.object as ResourceClaim).status ?? {};
   const old = (request.oldObject as ResourceClaim).status ?? {};
-  const index = adminResult(old.allocation) < 0 ? adminResult(status.allocation) : -1;
-  const field = index < 0 ? undefined : `status.allocation.devices.results[${index}].adminAccess`;
   return [
-    ...(await adminProblem(field, request, deps)),
+    ...(await checkStatusAdmin(request, deps)),
     ...(await checkAllocation(request, status, old, deps.authorizer)),
     ...(status.allocation ? await checkDevices(request, status, old, deps.authorizer) : []),
   ];

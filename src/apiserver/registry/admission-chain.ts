@@ -1,6 +1,7 @@
 // Runs admission plugins in their order: first all that change the object, later, after validation, all that refuse it.
 // When a webhook or policy has changed the object, those that change it run a second time. Which plugins a resource concerns
 // at all is found out once; where none has to wait, no promise is made.
+import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "../admission/admission.ts";
@@ -45,6 +46,14 @@ export class AdmissionChain {
     if (plugins.length === 0) return undefined;
     const timer = this.#metrics?.begin("validate", request.operation);
     return timed(timer, () => validateFrom(0, plugins, { request, timer }));
+  }
+
+  /** What plugins find wrong with an object that its kind's own rules have refused. */
+  async problems(request: AdmissionRequest): Promise<readonly FieldError[]> {
+    const errors: FieldError[] = [];
+    for (const plugin of this.#concernedWith(request.resource).validating)
+      if (plugin.problems && plugin.handles(request)) errors.push(...(await plugin.problems(request)));
+    return errors;
   }
 
   async #read(signal: AbortSignal): Promise<void> {

@@ -112,10 +112,13 @@ async function attemptCreate(
   try {
     object = reservation?.object ?? object;
     const errors = validateNewObject(definition, object);
-    if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name ?? "", errors);
+    const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
+    if (errors.length > 0) {
+      const first = await env.admission.problems(admissionRequest(request, subject));
+      throw invalid(kindInErrors(store, object), object.metadata.name ?? "", [...first, ...errors]);
+    }
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     if (byOtherVerb) await ensureMayCreate(env.authorizer, request.context);
-    const subject = { operation: "CREATE", type, name: object.metadata.name, object } as const;
     await env.admission.validate(admissionRequest(request, subject));
     const revision = object.metadata.resourceVersion ?? "";
     if (revision !== "" && revision !== "0" && !request.dryRun)

@@ -180,7 +180,11 @@ async function storeChange(
     const errors: readonly FieldError[] = validateChangedObject(store.definition, request.strategy, object, old);
     for (const text of request.strategy.validationWarnings?.(object) ?? []) warn(request, text);
     if (errors.length === 0) for (const text of request.strategy.warnings?.(object, old) ?? []) warn(request, text);
-    if (errors.length > 0) throw invalid(kindInErrors(store, object), object.metadata.name, errors);
+    if (errors.length > 0) {
+      const subject = { operation: "UPDATE", type, name: request.name, object, oldObject: old } as const;
+      const first = request.admissionView ? [] : await env.admission.problems(admissionRequest(request, subject));
+      throw invalid(kindInErrors(store, object), object.metadata.name, [...first, ...errors]);
+    }
     if (!request.admitted) await validateAdmission(env, store, request, withRevision(object, current), old);
     const outcome = await commitChange(env, store, request, object, current, await reservation?.companions());
     if (outcome.result) stored = outcome.stored;

@@ -399,6 +399,11 @@ describe("updates of kinds that are off by default", () => {
     ]);
     const admin = await get(at, claim({ deviceClassName: "c", adminAccess: true }));
     expect(admin.body.message).toContain("spec.devices.requests[0].adminAccess: Forbidden");
+    const more = await get(at, claim({ name: "B", deviceClassName: "c", adminAccess: true }));
+    expect(problemsOf(more).map((text) => text.split(": ")[0])).toEqual([
+      "spec.devices.requests[0].adminAccess",
+      "spec.devices.requests[0].name",
+    ]);
   });
 
   it("fields of types that have none are owned as any JSON is", async () => {
