@@ -19,9 +19,12 @@ test.runIf(reason === undefined)(
     const [[main], [other]] = await Promise.all([startEtcd(), startEtcd()]);
     if (!main || !other) throw new Error("no etcd");
     const flags = ["--etcd-servers", main.url, "--etcd-servers-overrides", `/events#${other.url}`, "--etcd-prefix=/here"];
-    const server = await startApiServerProcess(flags);
-    const transport = await adminTransport(server.dataDir);
+    const started: { stop(): Promise<void> }[] = [main, other];
     try {
+      const server = await startApiServerProcess(flags);
+      started.unshift(server);
+      const transport = await adminTransport(server.dataDir);
+      started.unshift({ stop: () => transport.close() });
       const client = createClient(transport);
       const seen: string[] = [];
       const watching = new AbortController();
@@ -59,9 +62,7 @@ test.runIf(reason === undefined)(
       watching.abort();
       await reading;
     } finally {
-      await transport.close();
-      await server.stop();
-      await Promise.all([main.stop(), other.stop()]);
+      for (const one of started) await one.stop();
     }
   },
   240_000,
