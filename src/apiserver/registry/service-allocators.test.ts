@@ -305,17 +305,21 @@ describe("two servers on one store", () => {
 
 describe("ServiceCIDR objects", () => {
   const cidrPath = "/apis/networking.k8s.io/v1/servicecidrs";
-  const ready = {
-    status: { conditions: [{ type: "Ready", status: "True", reason: "", message: "", lastTransitionTime: "2026-01-01T00:00:00Z" }] },
-  };
+  const readyIs = (status: string): object => ({
+    status: { conditions: [{ type: "Ready", status, reason: "", message: "", lastTransitionTime: "2026-01-01T00:00:00Z" }] },
+  });
+  const judge = (status: string): Promise<unknown> =>
+    server.send("PATCH", `${cidrPath}/more/status`, { body: readyIs(status), contentType: "application/merge-patch+json" });
 
-  it("add addresses once they are ready", async () => {
+  it("add addresses unless they are said not to be ready", async () => {
     await server.stop();
     start("10.0.0.0/30");
     for (const name of ["a", "b"]) expect((await create(name)).status).toBe(201);
     await server.send("POST", cidrPath, { body: { metadata: { name: "more" }, spec: { cidrs: ["10.1.0.0/28"] } } });
-    expect((await create("c")).body.message).toContain("range is full");
-    await server.send("PATCH", `${cidrPath}/more/status`, { body: ready, contentType: "application/merge-patch+json" });
     expect(specOf(await create("c")).clusterIP).toMatch(/^10\.1\.0\.\d+$/);
+    await judge("False");
+    expect((await create("d")).body.message).toContain("range is full");
+    await judge("True");
+    expect(specOf(await create("d")).clusterIP).toMatch(/^10\.1\.0\.\d+$/);
   });
 });

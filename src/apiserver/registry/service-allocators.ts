@@ -200,7 +200,8 @@ class ServiceAllocators implements WriteHook {
     const texts = new Set(this.#flagged.map(({ text }) => text));
     const closing: string[] = [];
     for (const { metadata, spec, status } of this.#cidrs.list()) {
-      const ready = status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
+      // What nobody has looked at yet counts as ready: there may be no controller that would.
+      const ready = (status?.conditions?.find(({ type }) => type === "Ready")?.status ?? "True") === "True";
       if (metadata.deletionTimestamp !== undefined) closing.push(...(spec?.cidrs ?? []));
       else if (ready) for (const text of spec?.cidrs ?? []) texts.add(text);
     }
