@@ -13,6 +13,11 @@ describe("parseLogOptions()", () => {
     expect(() => options("stream=")).toThrow("stream: Forbidden: may not be specified");
   });
 
+  it("takes all but false and 0 as true, in capitals and without a value too", () => {
+    expect(options("follow=yes&previous&timestamps=TRUE")).toEqual({ follow: "true", previous: "true", timestamps: "true" });
+    expect(options("follow=False&previous=0&timestamps=false&timestamps=true")).toEqual({});
+  });
+
   it("reads times before it looks at anything else", () => {
     expect(() => options("sinceTime=x&sinceSeconds=0")).toThrow(
       'parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"',

@@ -7,6 +7,7 @@ import { normalizeTime, timeProblem } from "../../api/meta/time.ts";
 import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
+import { booleanOf } from "../registry/request-options.ts";
 import type { ApiRequest, Handler, RequestContext } from "../request.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";
 import { logSocketFor, serveLog } from "./log-websocket.ts";
@@ -30,7 +31,7 @@ function podLog(deps: ConnectDependencies): Handler {
       // Not yet scheduled: there is no log, and that is no error.
       return { kind: "bytes", status: 204, contentType: "", bytes: new Uint8Array() };
     }
-    const skipsTls = ["true", "1"].includes(context.request.query.get("insecureSkipTLSVerifyBackend") ?? "");
+    const skipsTls = booleanOf(context.request.query, "insecureSkipTLSVerifyBackend");
     deps.logMetrics?.asked(skipsTls);
     const open = (): Promise<IncomingMessage> => openLog(skipsTls ? withoutAuthority(deps) : deps, url, context);
     const url = new URL(`${kubeletUrlOf(deps, pod)}/containerLogs/${info.namespace}/${info.name}/${container}`);
@@ -50,7 +51,7 @@ function podLog(deps: ConnectDependencies): Handler {
 export function parseLogOptions(query: URLSearchParams, podName: string): Record<string, string> {
   const options: Record<string, string> = {};
   const errors: FieldError[] = [];
-  for (const name of booleans) if (["true", "1"].includes(query.get(name) ?? "")) options[name] = "true";
+  for (const name of booleans) if (booleanOf(query, name)) options[name] = "true";
   const integer = (name: string, minimum: number, type: FieldErrorType = "FieldValueInvalid"): void => {
     const text = query.get(name);
     if (text === null || text === "") return;

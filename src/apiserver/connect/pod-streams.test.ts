@@ -35,6 +35,7 @@ function readerWith(declaredFeatures: readonly string[]): MemoryReader {
 /** A connection to a server that serves these streams. */
 async function clientOf(deps: ConnectDependencies, path: string): Promise<Socket> {
   const front = createServer().on("upgrade", async (message, socket, head) => {
+    socket.on("error", () => undefined); // of clients that are gone
     const answer = await podStreamConnects(deps)[`/pods/${(path.split("?")[0] ?? "").trim()}`]?.(contextOf(message));
     if (answer?.kind === "upgrade") answer.serve({ socket, head, rawHeaders: message.rawHeaders });
   });
@@ -83,6 +84,11 @@ describe("WebSockets into pods", () => {
     expect(await upgradeAtKubelet({ path: "portforward?ports=80", protocol: tunnelled })).toBe(
       `GET /portForward/a/p?port=80 websocket ${tunnelled}`,
     );
+  });
+
+  it("carry the streams that are asked for: all but false and 0 does, without a value too", async () => {
+    const asked = await upgradeAtKubelet({ path: "exec?command=ls&stdin=yes&stdout&stderr=0&tty=FALSE" });
+    expect(asked).toBe(`GET /exec/a/p/c?input=1&output=1&command=ls websocket ${newest}`);
   });
 
   it.each([

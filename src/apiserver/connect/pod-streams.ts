@@ -7,6 +7,7 @@ import { forwardPortChannels, maxChannelPorts, portForwardChannelProtocols } fro
 import { spdyProtocols, translateToSpdy, webSocketProtocols } from "../../rpc/remote-command.ts";
 import { type DialResult, dialUpgrade, passThrough, type Refusal, refuseUpgrade, upgradeHeaders } from "../../rpc/upgrade.ts";
 import type { Connects } from "../registry/handler-types.ts";
+import { booleanOf } from "../registry/request-options.ts";
 import type { ApiRequest, ApiResponse, Handler, UpgradeHandle } from "../request.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
@@ -26,14 +27,13 @@ export function podStreamConnects(deps: ConnectDependencies): Connects {
   };
 }
 
-const flag = (query: URLSearchParams, name: string): boolean => ["true", "1"].includes(query.get(name) ?? "");
-
 function remoteCommand(deps: ConnectDependencies, action: "exec" | "attach"): Handler {
   return async (context) => {
     await deps.checkStreams?.(context);
     const { info, request } = context;
     const { query } = request;
-    const streams = { stdin: flag(query, "stdin"), stdout: flag(query, "stdout"), stderr: flag(query, "stderr"), tty: flag(query, "tty") };
+    const flag = (name: string): boolean => booleanOf(query, name);
+    const streams = { stdin: flag("stdin"), stdout: flag("stdout"), stderr: flag("stderr"), tty: flag("tty") };
     const pod = podOf(deps, info.namespace, info.name);
     const container = containerOf(pod, query.get("container") ?? "");
     const url = new URL(`${kubeletUrlOf(deps, pod)}/${action}/${info.namespace}/${info.name}/${container}`);

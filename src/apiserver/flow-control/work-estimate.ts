@@ -2,6 +2,7 @@
 // them, everything else one. Upstream reckons lists by the size of the objects, 100 KB to a seat and at most 1 MB; here an
 // object counts as 1 KB.
 import type { HistogramSeries } from "../../base/metrics.ts";
+import { booleanOf } from "../registry/request-options.ts";
 import type { RequestContext } from "../request.ts";
 import type { WorkEstimate } from "./fair-queues.ts";
 
@@ -53,7 +54,7 @@ function estimateList(context: RequestContext, load: ResourceLoad, maximum: numb
 
 function wantsInitialEvents(query: URLSearchParams): boolean {
   const from = query.get("resourceVersion") ?? "";
-  return query.get("sendInitialEvents") === "true" || from === "" || from === "0";
+  return booleanOf(query, "sendInitialEvents") || from === "" || from === "0";
 }
 
 function estimateWrite(

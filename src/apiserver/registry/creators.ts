@@ -12,7 +12,7 @@ import { readObject } from "./body.ts";
 import { type OwnershipRules, recordUpdate } from "./field-management.ts";
 import type { CreateHandler } from "./handler-types.ts";
 import { inNamespace, withoutSystemFields } from "./object-meta.ts";
-import { parseWriteOptions } from "./request-options.ts";
+import { parseBoolean, parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { admissionRequest, type WriteEnvironment } from "./write-environment.ts";
 import { writeRequest } from "./write-verbs.ts";
@@ -118,7 +118,7 @@ const typeFields = new Set(["kind", "apiVersion", "metadata"]);
 function optionOf(name: string, values: readonly string[]): unknown {
   if (name === "ports") return values.flatMap((value) => value.split(",").map(Number));
   if (name === "command") return values;
-  return booleans.has(name) ? values[0] === "true" || values[0] === "1" : values[0];
+  return booleans.has(name) ? parseBoolean(values[0] ?? "") : values[0];
 }
 
 const booleans = new Set(["stdin", "stdout", "stderr", "tty"]);

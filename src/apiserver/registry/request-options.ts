@@ -180,7 +180,7 @@ export function parseListOptions(query: URLSearchParams, watch: boolean): ListOp
     resourceVersionMatch: query.get("resourceVersionMatch") ?? "",
     limit: parseInteger(query.get("limit") ?? "0"),
     continue: query.get("continue") ?? "",
-    allowWatchBookmarks: parseBoolean(query.get("allowWatchBookmarks") ?? "false"),
+    allowWatchBookmarks: booleanOf(query, "allowWatchBookmarks"),
     sendInitialEvents: sendInitialEvents === null ? undefined : parseBoolean(sendInitialEvents),
     timeoutSeconds: timeout === null ? undefined : parseInteger(timeout),
   };
@@ -244,4 +244,9 @@ function parseInteger(text: string): number {
 /** As upstream reads booleans of a query that are there: all that is neither "false" nor "0" is true, without a value too. */
 export function parseBoolean(text: string): boolean {
   return text.toLowerCase() !== "false" && text !== "0";
+}
+
+/** What is not there is false; of several values the first counts. */
+export function booleanOf(query: URLSearchParams, name: string): boolean {
+  return parseBoolean(query.get(name) ?? "false");
 }

@@ -95,6 +95,19 @@ describe("find()", () => {
   });
 });
 
+test("patterns are remembered as long as they are small together", () => {
+  const remembered = compilePattern("^remembered$");
+  for (let index = 0; index < 50; index++) compilePattern(`^small${index}$`);
+  expect(compilePattern("^remembered$")).toBe(remembered);
+  // Each takes the space of thousands: many instructions, or many characters in one.
+  for (let index = 0; index < 20; index++) compilePattern(`x${index}(?:abcdefghijklmnopqrst){900}`);
+  expect(compilePattern("^remembered$")).not.toBe(remembered);
+  const again = compilePattern("^remembered$");
+  const characters = Array.from({ length: 20_000 }, (_, index) => String.fromCodePoint(0x4e00 + index)).join("");
+  for (let index = 0; index < 20; index++) compilePattern(`y${index}[${characters}]`);
+  expect(compilePattern("^remembered$")).not.toBe(again);
+});
+
 test("takes time in proportion to the text where backtracking would not end", () => {
   const pattern = compilePattern("^(?:a+)+(?:a|aa)*$");
   expect(pattern.test(`${"a".repeat(50_000)}b`)).toBe(false);

@@ -23,7 +23,12 @@ export interface PatternMatch {
 
 /** Programs larger than that are refused: what Go's compiler does for its own limit of memory. */
 const maxInstructions = 20_000;
-const cache = new LruMap<string, Pattern>(500);
+/** Some 100 bytes each: instructions, and the ranges of the characters they take. */
+const maxRememberedParts = 300_000;
+const cache = new LruMap<string, Pattern>(500, {
+  maxWeight: maxRememberedParts,
+  weigh: (text, pattern) => pattern.size + Math.ceil(text.length / 50),
+});
 
 /** Compiled once for as long as it is used. Throws PatternError. */
 export function compilePattern(pattern: string): Pattern {
@@ -36,12 +41,16 @@ export function compilePattern(pattern: string): Pattern {
 
 export class Pattern {
   readonly #program: readonly Instruction[];
+  /** How many parts it has: what it takes of memory, and what compiling it again would take of time. */
+  readonly size: number;
 
   constructor(pattern: string) {
     const program: Instruction[] = [];
-    compile(parsePattern(pattern), program, pattern);
+    const parsed = parsePattern(pattern);
+    compile(parsed, program, pattern);
     program.push({ op: "match" });
     this.#program = program;
+    this.size = program.length + rangesIn(parsed);
   }
 
   /** Whether it matches somewhere in the text. */
@@ -133,6 +142,22 @@ class Threads {
   clear(): void {
     this.count = 0;
     this.#round++;
+  }
+}
+
+/** Each set once, however often it is repeated: what repeats it shares the ranges. */
+function rangesIn(node: PatternNode): number {
+  switch (node.kind) {
+    case "set":
+      return node.set.ranges.length;
+    case "sequence":
+      return node.parts.reduce((sum, part) => sum + rangesIn(part), 0);
+    case "choice":
+      return node.options.reduce((sum, option) => sum + rangesIn(option), 0);
+    case "repeat":
+      return rangesIn(node.part);
+    case "assert":
+      return 0;
   }
 }
 
