@@ -36,6 +36,8 @@ function utc(year: number, month: number, day: number): number | undefined {
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === day ? date.getTime() : undefined;
 }
 
+/** Further ones are less than a nanosecond, whatever the unit. */
+const mostFractionDigits = 30;
 const units: Readonly<Record<string, bigint>> = {
   ns: 1n,
   us: 1_000n,
@@ -53,12 +55,13 @@ export function parseDuration(text: string): CelDuration | undefined {
   const isNegative = found?.[1] === "-";
   const rest = found?.[2] ?? "";
   if (rest === "0") return new CelDuration(0n);
-  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(rest)) return undefined;
+  if (!/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(rest)) return undefined;
   let total = 0n;
   for (const [, whole = "", fraction = "", unit = "s"] of rest.matchAll(/(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g)) {
     const scale = units[unit] ?? 0n;
     total += BigInt(whole || "0") * scale;
-    if (fraction) total += (BigInt(fraction) * scale) / 10n ** BigInt(fraction.length);
+    const digits = fraction.slice(0, mostFractionDigits);
+    if (digits !== "") total += (BigInt(digits) * scale) / 10n ** BigInt(digits.length);
   }
   const value = isNegative ? -total : total;
   return value === BigInt.asIntN(64, value) ? new CelDuration(value) : undefined;

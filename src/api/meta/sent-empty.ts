@@ -79,7 +79,7 @@ export function showSentEmpty(errors: FieldError[], object: object): FieldError[
 
 /** What was sent empty at a path such as "spec.rules[0].paths". */
 function emptyAt(object: object, path: string): object | undefined {
-  const steps = Array.from(path.matchAll(/\[([^\]]*)\]|[^.[\]]+/g), ([step, inBrackets]) => inBrackets ?? step);
+  const steps = Array.from(path.matchAll(/\[([^\]]*)(?:\]|$)|[^.[\]]+/g), ([step, inBrackets]) => inBrackets ?? step);
   const field = steps.pop();
   let owner: unknown = object;
   for (const step of steps) owner = (owner as Readonly<Record<string, unknown>> | null | undefined)?.[step];

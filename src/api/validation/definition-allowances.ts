@@ -1,5 +1,6 @@
 // What an update of a CustomResourceDefinition may leave as it is although today's rules refuse it, because it was stored
 // before they existed.
+import { pemBlocks } from "../../base/x509/pem.ts";
 import { semanticallyEqual } from "../meta/equality.ts";
 import { hasUnprunedDefaults } from "../structural/default-values.ts";
 import { listMapKeysErrors, setItemErrors } from "../structural/definition-lists.ts";
@@ -107,5 +108,5 @@ export function isUnreadableCABundle(bundle: string | undefined): boolean {
   } catch {
     return true;
   }
-  return !/-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=:-]+-----END CERTIFICATE-----/.test(text);
+  return !pemBlocks(text).some(({ type, body }) => type === "CERTIFICATE" && /^[\sA-Za-z0-9+/=:-]+$/.test(body));
 }

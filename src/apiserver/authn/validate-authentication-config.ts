@@ -238,7 +238,11 @@ function validateIssuer(path: string, issuer: IssuerConfig, disallowed: readonly
   const errors: FieldError[] = url === "" ? [required(`${path}.url`)] : [...validateUrl(`${path}.url`, url, disallowed)];
   if (discoveryUrl !== "") {
     const at = `${path}.discoveryURL`;
-    const trimmed = (text: string): string => text.replace(/\/+$/, "");
+    const trimmed = (text: string): string => {
+      let end = text.length;
+      while (text[end - 1] === "/") end--;
+      return text.slice(0, end);
+    };
     if (url !== "" && trimmed(url) === trimmed(discoveryUrl))
       errors.push(invalidValue(at, discoveryUrl, "discoveryURL must be different from URL"));
     errors.push(...validateUrl(at, discoveryUrl, []));

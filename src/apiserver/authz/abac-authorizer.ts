@@ -119,5 +119,11 @@ const oneOrAll = (pattern: string, value: string): boolean => pattern === "*" ||
 const resourceMatches = ({ namespace, resource, apiGroup }: Policy, attributes: AuthorizationAttributes): boolean =>
   oneOrAll(namespace, attributes.namespace) && oneOrAll(resource, attributes.resource) && oneOrAll(apiGroup, attributes.apiGroup);
 
+function withoutStars(pattern: string): string {
+  let end = pattern.length;
+  while (pattern[end - 1] === "*") end--;
+  return pattern.slice(0, end);
+}
+
 const pathMatches = (pattern: string, path: string): boolean =>
-  oneOrAll(pattern, path) || (pattern.endsWith("*") && path.startsWith(pattern.replace(/\*+$/, "")));
+  oneOrAll(pattern, path) || (pattern.endsWith("*") && path.startsWith(withoutStars(pattern)));

@@ -14,7 +14,7 @@ import {
   privateKeyPem,
 } from "./certificate.ts";
 import { ipBytes, ipText } from "./names.ts";
-import { decodePem, encodePem } from "./pem.ts";
+import { decodePem, encodePem, pemBlocks } from "./pem.ts";
 import { createSigningRequest, parseSigningRequest } from "./signing-request.ts";
 
 const dayMs = 86_400_000;
@@ -217,5 +217,24 @@ describe("IP addresses", () => {
 describe("privateKeyPem()", () => {
   it("writes EC keys in the form kubeadm does", () => {
     expect(privateKeyPem(generateKey().privateKey)).toMatch(/^-----BEGIN EC PRIVATE KEY-----/);
+  });
+});
+
+describe("pemBlocks()", () => {
+  it("finds blocks whose lines belong together, and passes over the rest", () => {
+    const [a, b] = [encodePem("CERTIFICATE", Buffer.from("a")), encodePem("PRIVATE KEY", Buffer.from("b"))];
+    const text = `note\n-----BEGIN LOST-----\n${a}between\r\n-----BEGIN X-----\nAA==\n-----END Y-----\nx ${a}${b.replaceAll("\n", "\r\n")}`;
+    expect(pemBlocks(text)).toEqual([
+      { type: "CERTIFICATE", body: "YQ==", text: a.trimEnd() },
+      { type: "PRIVATE KEY", body: "Yg==\r", text: b.trimEnd().replaceAll("\n", "\r\n") },
+    ]);
+    expect(pemBlocks("-----BEGIN A-----\n-----END A-----")).toEqual([{ type: "A", body: "", text: "-----BEGIN A-----\n-----END A-----" }]);
+    expect(pemBlocks("-----BEGIN A-----\nAA==\n-----END A----- x\n")).toEqual([]);
+  });
+
+  it("takes time in proportion to the text, whatever is missing in it", () => {
+    expect(pemBlocks("-----BEGIN CERTIFICATE-----\n".repeat(100_000))).toEqual([]);
+    expect(pemBlocks("\n-----END CERTIFICATE-----".repeat(100_000))).toEqual([]);
+    expect(pemBlocks(`${"-----BEGIN A-----\n".repeat(100_000)}${"\n-----END B-----".repeat(100_000)}`)).toEqual([]);
   });
 });

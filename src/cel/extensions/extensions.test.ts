@@ -55,6 +55,15 @@ describe("strings", () => {
   });
 });
 
+test("texts are trimmed and read as numbers and times in time that is proportional to their length", () => {
+  const inner = `a${" ".repeat(300_000)}b`;
+  expect(evaluate("x.trim()", ` ${inner} `)).toBe(inner);
+  const digits = "1".repeat(300_000);
+  for (const call of ["duration(x)", "double(x + 'z')", "int(x)", "uint(x)"]) expect(() => evaluate(call, digits)).toThrow("string");
+  expect(evaluate("duration(x) == duration('1.000000001s')", `1.000000001${"0".repeat(300_000)}s`)).toBe(true);
+  expect(evaluate("int(x) == 7 && uint(x) == 7u", `${"0".repeat(300_000)}7`)).toBe(true);
+});
+
 describe("format()", () => {
   test.each([
     ["'%s %% %d'.format([dyn('a'), dyn(1)])", "a % 1"],

@@ -76,8 +76,16 @@ function substring(text: string, start: bigint, end?: bigint): string {
   return chars.slice(Number(start), end === undefined ? undefined : Number(end)).join("");
 }
 
-const goSpace = "[\\t\\n\\v\\f\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
-const outerSpace = new RegExp(`^${goSpace}|${goSpace}$`, "g");
+const goSpace = /[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+
+/** From the ends inwards: an expression for the end of a text would be tried at each space within it. */
+function trim(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && goSpace.test(value.charAt(start))) start++;
+  while (end > start && goSpace.test(value.charAt(end - 1))) end--;
+  return value.slice(start, end);
+}
 
 function join(list: CelList, separator = ""): string {
   const texts: string[] = [];
@@ -214,7 +222,7 @@ export const strings: CelLibrary = {
         on("string_substring_int_int", [text, int, int], text, substring, reading),
       ],
     },
-    { name: "trim", overloads: [on("string_trim", [text], text, (value: string) => value.replace(outerSpace, ""), reading)] },
+    { name: "trim", overloads: [on("string_trim", [text], text, trim, reading)] },
     {
       name: "join",
       overloads: [on("list_join", [texts], text, join, joining), on("list_join_string", [texts, text], text, join, joining)],

@@ -45,16 +45,16 @@ const ofText =
 const within = (value: bigint, min: bigint, max: bigint): bigint | undefined => (value >= min && value <= max ? value : undefined);
 
 function parseInteger(text: string): bigint | undefined {
-  return /^[+-]?\d+$/.test(text) ? within(BigInt(text.replace(/^\+/, "")), -(2n ** 63n), 2n ** 63n - 1n) : undefined;
+  return /^[+-]?0*\d{1,19}$/.test(text) ? within(BigInt(text.replace(/^\+/, "")), -(2n ** 63n), 2n ** 63n - 1n) : undefined;
 }
 
 function parseUnsigned(text: string): CelUint | undefined {
-  const value = /^\d+$/.test(text) ? within(BigInt(text), 0n, 2n ** 64n - 1n) : undefined;
+  const value = /^0*\d{1,20}$/.test(text) ? within(BigInt(text), 0n, 2n ** 64n - 1n) : undefined;
   return value === undefined ? undefined : new CelUint(value);
 }
 
 function parseDouble(text: string): number | undefined {
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) {
+  if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) {
     const value = Number(text);
     return Number.isFinite(value) ? value : undefined;
   }

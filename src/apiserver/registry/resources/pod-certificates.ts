@@ -14,6 +14,7 @@ import { longestSeconds } from "../../../api/validation/gated-projections.ts";
 import { internalForm } from "../../../api/validation/internal-form.ts";
 import { addProblems, checkImmutable } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
+import { pemBlocks } from "../../../base/x509/pem.ts";
 import { describe, withStatusKeepingMetadata } from "./describe.ts";
 import { requestedKey, validateRequestedKey } from "./pod-certificate-key.ts";
 
@@ -97,7 +98,7 @@ export function validatePodCertificateStatus(request: Request, old: Request, now
 function validateIssued({ spec, status = {} }: Request, old: Request, nowMs: number): FieldError[] {
   const { certificateChain: chain = "" } = status;
   if (byteLength(chain) > maxChainBytes) return [tooLong(chainField, maxChainBytes)];
-  const [leafPem, ...others] = pemBlocks(chain);
+  const [leafPem, ...others] = pemBlocks(chain).map(({ text }) => text);
   const wrong = (detail: string): FieldError[] => [invalidValue(chainField, chain, detail)];
   if (leafPem === undefined) return wrong("issued certificate chain must contain at least one certificate");
   if (!leafPem.startsWith("-----BEGIN CERTIFICATE-----"))
@@ -117,8 +118,6 @@ function validateIssued({ spec, status = {} }: Request, old: Request, nowMs: num
   }
   return [];
 }
-
-const pemBlocks = (text: string): readonly string[] => text.match(/-----BEGIN [^\n-]*-----[\s\S]*?-----END [^\n-]*-----/g) ?? [];
 
 /** Names that no certificate should have. */
 function nameProblems(leaf: X509Certificate): FieldError[] {

@@ -2,6 +2,7 @@
 // together. The texts are those of Go's TLS library, which clients show.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import type { Secret } from "../../../api/types/core-v1.ts";
+import { pemBlocks } from "../../../base/x509/pem.ts";
 
 /** Warnings for a new or changed secret. */
 export function secretWarnings({ type, data = {} }: Secret): string[] {
@@ -26,16 +27,6 @@ function keyPairProblem(certificateText: string, keyText: string): string | unde
   if (parsed.publicKey.asymmetricKeyType !== privateKey.asymmetricKeyType) return "tls: private key type does not match public key type";
   return parsed.checkPrivateKey(privateKey) ? undefined : "tls: private key does not match public key";
 }
-
-interface PemBlock {
-  readonly type: string;
-  readonly text: string;
-}
-
-const pemPattern = /-----BEGIN ([^\n]*?)-----\r?\n[\s\S]*?-----END \1-----/g;
-
-const pemBlocks = (text: string): readonly PemBlock[] =>
-  [...text.matchAll(pemPattern)].map(([block, type = ""]) => ({ type, text: block }));
 
 function noCertificateText(skipped: readonly string[]): string {
   if (skipped.length === 0) return "tls: failed to find any PEM data in certificate input";

@@ -9,11 +9,11 @@ import type { ClusterTrustBundle } from "../../../api/types/certificates-v1beta1
 import { validateMetadataChanges } from "../../../api/validation/object-meta.ts";
 import { addProblems, checkImmutable } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
+import { pemBlocks } from "../../../base/x509/pem.ts";
 import { describe } from "./describe.ts";
 
 const maxBundleBytes = 1024 * 1024;
 const field = "spec.trustBundle";
-const block = /-----BEGIN ([^\n-]*)-----\r?\n([\s\S]*?)-----END \1-----/g;
 
 export function validateTrustBundle(bundle: ClusterTrustBundle, old?: ClusterTrustBundle): FieldError[] {
   const errors: FieldError[] = [];
@@ -43,7 +43,7 @@ function validateAnchors(errors: FieldError[], pem: string): void {
   }
   const before = errors.length;
   const indices = new Map<string, number[]>();
-  for (const [i, [, type = "", body = ""]] of [...pem.matchAll(block)].entries()) {
+  for (const [i, { type, body }] of pemBlocks(pem).entries()) {
     const problem = blockProblem(type, body);
     if (problem !== undefined) errors.push(invalidValue(field, "<value omitted>", `entry ${i} ${problem}`));
     else indices.set(body.replace(/\s/g, ""), [...(indices.get(body.replace(/\s/g, "")) ?? []), i]);

@@ -39,6 +39,14 @@ describe("validateSigningRequest()", () => {
     ]);
   });
 
+  it("a request without an end is refused in time that is proportional to its length", () => {
+    const endless = Buffer.from("-----BEGIN CERTIFICATE REQUEST-----\n".repeat(50_000)).toString("base64");
+    const { spec, ...rest } = request({});
+    expect(messages(validateSigningRequest({ ...rest, spec: { ...spec, request: endless } }))[0]).toContain(
+      "PEM block type must be CERTIFICATE REQUEST",
+    );
+  });
+
   it("decisions come through approval only, and stay", () => {
     const [plain, decided] = [request({}), request({ conditions: [approved] })];
     expect(validateSigningRequestUpdate(decided, plain, "approval")).toEqual([]);

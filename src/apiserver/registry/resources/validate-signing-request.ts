@@ -6,6 +6,7 @@ import { duplicate, type FieldError, forbiddenField, invalidValue, required } fr
 import type { CertificateSigningRequest, CertificateSigningRequestCondition } from "../../../api/types/certificates-v1.ts";
 import { checkSupported } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
+import { pemBlocks } from "../../../base/x509/pem.ts";
 import { parseSigningRequest } from "../../../base/x509/signing-request.ts";
 
 const usages: readonly string[] = [
@@ -92,8 +93,7 @@ const textOf = (base64: string): string => Buffer.from(base64, "base64").toStrin
 
 function requestProblem(base64: string): string | undefined {
   const pem = textOf(base64);
-  if (!/-----BEGIN CERTIFICATE REQUEST-----[\s\S]*-----END CERTIFICATE REQUEST-----/.test(pem))
-    return "PEM block type must be CERTIFICATE REQUEST";
+  if (pemBlocks(pem)[0]?.type !== "CERTIFICATE REQUEST") return "PEM block type must be CERTIFICATE REQUEST";
   try {
     parseSigningRequest(pem);
     return undefined;
@@ -102,17 +102,15 @@ function requestProblem(base64: string): string | undefined {
   }
 }
 
-const pemBlock = /-----BEGIN ([^-]*)-----\r?\n([\s\S]*?)-----END \1-----/g;
-
 function certificateProblem(base64 = ""): string | undefined {
   if (base64 === "") return undefined;
   let blocks = 0;
-  for (const [block, type = "", body = ""] of textOf(base64).matchAll(pemBlock)) {
+  for (const { text, type, body } of pemBlocks(textOf(base64))) {
     if (type !== "CERTIFICATE") return `only CERTIFICATE PEM blocks are allowed, found ${JSON.stringify(type)}`;
     if (body.includes(":")) return "no PEM block headers are permitted";
     blocks++;
     try {
-      new X509Certificate(block);
+      new X509Certificate(text);
     } catch {
       return "x509: malformed certificate";
     }
@@ -125,7 +123,11 @@ function validateUsages(errors: FieldError[], field: string, given: readonly str
   if (old.every((usage) => usages.includes(usage)))
     for (const [i, usage] of given.entries()) checkSupported(errors, `${field}[${i}]`, usage, usages);
   if (new Set(old).size < old.length) return;
-  for (const [i, usage] of given.entries()) if (given.indexOf(usage) < i) errors.push(duplicate(`${field}[${i}]`, usage));
+  const seen = new Set<string>();
+  for (const [i, usage] of given.entries()) {
+    if (seen.has(usage)) errors.push(duplicate(`${field}[${i}]`, usage));
+    seen.add(usage);
+  }
 }
 
 type Conditions = readonly CertificateSigningRequestCondition[];
