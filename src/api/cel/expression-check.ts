@@ -9,7 +9,7 @@ import { admissionEnvironment } from "./admission-environment.ts";
 import { deviceSelectorProblem, maxSelectorCost } from "./device-selector.ts";
 import { compileExpression, expressionErrors } from "./expression.ts";
 import { configurationType, jsonPatchType } from "./mutation-types.ts";
-import { variablesDeclaration } from "./policy-variables.ts";
+import { VariablesDeclaration } from "./policy-variables.ts";
 
 type PolicyPurpose = Exclude<ExpressionPurpose, "deviceSelector">;
 
@@ -49,14 +49,24 @@ function environmentOf({ hasParams, variables }: ExpressionUse, purpose: PolicyP
   return base.extend({ variables: { variables: declaredVariables(variables, hasParams) } });
 }
 
-/** Variables may read those before them. */
+/** How many of a policy's variables have been declared. Its list of them grows from expression to expression. */
+interface Declared {
+  readonly declaration: VariablesDeclaration;
+  count: number;
+}
+
+const declaredBefore = new WeakMap<readonly Variable[], Declared>();
+
+/** Variables may read those before them. Each is compiled once for all expressions of the policy. */
 function declaredVariables(variables: readonly Variable[], params: boolean): CelType {
-  const types = new Map<string, CelType>();
-  const base = admissionEnvironment({ params, authorizer: true });
-  for (const { name, expression } of variables) {
-    const environment = base.extend({ variables: { variables: variablesDeclaration(new Map(types)) } });
+  const known = declaredBefore.get(variables) ?? { declaration: new VariablesDeclaration(), count: 0 };
+  declaredBefore.set(variables, known);
+  const { declaration } = known;
+  const environment = admissionEnvironment({ params, authorizer: true }).extend({ variables: { variables: declaration.type } });
+  for (const { name, expression } of variables.slice(known.count)) {
     const { program } = compileExpression(environment, expression);
-    types.set(name, program?.resultType ?? { kind: "dyn" });
+    declaration.add(name, program?.resultType ?? { kind: "dyn" });
   }
-  return variablesDeclaration(types);
+  known.count = variables.length;
+  return declaration.type;
 }

@@ -6,7 +6,7 @@ import type { Variable } from "../types/admissionregistration-v1.ts";
 import { type AdmissionInput, type AdmissionVariables, admissionEnvironment, admissionValues } from "./admission-environment.ts";
 import type { Variables } from "./budget.ts";
 import { type CompiledExpression, compileExpression } from "./expression.ts";
-import { PolicyVariables, variablesDeclaration } from "./policy-variables.ts";
+import { PolicyVariables, VariablesDeclaration } from "./policy-variables.ts";
 
 export interface PolicyExpressionsOptions {
   /** The policy has a paramKind. */
@@ -17,14 +17,14 @@ export interface PolicyExpressionsOptions {
 export class PolicyExpressions {
   readonly #params: boolean;
   readonly #variables = new Map<string, CompiledExpression>();
-  readonly #types = new Map<string, CelType>();
+  readonly #declaration = new VariablesDeclaration();
 
   constructor({ params, variables = [] }: PolicyExpressionsOptions) {
     this.#params = params;
     for (const { name, expression } of variables) {
       const compiled = this.compile(expression, [], { authorizer: true });
       this.#variables.set(name, compiled);
-      this.#types.set(name, compiled.program?.resultType ?? dynType);
+      this.#declaration.add(name, compiled.program?.resultType ?? dynType);
     }
   }
 
@@ -34,7 +34,7 @@ export class PolicyExpressions {
 
   #environment(use: Pick<AdmissionVariables, "authorizer" | "patches">): CelEnvironment {
     const base = admissionEnvironment({ ...use, params: this.#params });
-    return base.extend({ variables: { variables: variablesDeclaration(new Map(this.#types)) } });
+    return base.extend({ variables: { variables: this.#declaration.type } });
   }
 
   /** The variables of an input, for expressions that are evaluated together. */

@@ -7,10 +7,15 @@ import type { CompiledExpression } from "./expression.ts";
 
 const typeName = "kubernetes.variables";
 
-/** The type of `variables`, from what the variables evaluate to. */
-export function variablesDeclaration(types: ReadonlyMap<string, CelType>): CelType {
-  const fields = new Map([...types].map(([name, type]): [string, CelField] => [name, { type: declared(type) }]));
-  return celObjectType(typeName, () => fields);
+/** The type of `variables`, to which one after the other is added: what is compiled meanwhile may read those before it. */
+export class VariablesDeclaration {
+  readonly #fields = new Map<string, CelField>();
+  readonly type: CelType = celObjectType(typeName, () => this.#fields);
+
+  /** `type`: what the variable evaluates to. */
+  add(name: string, type: CelType): void {
+    this.#fields.set(name, { type: declared(type) });
+  }
 }
 
 /** Of structures nothing is kept: their fields are looked up when the value is there. */

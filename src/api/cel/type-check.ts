@@ -7,7 +7,7 @@ import type { GroupVersionKind } from "../resource-type.ts";
 import type { ExpressionWarning, NamedRuleWithOperations, ValidatingAdmissionPolicy, Variable } from "../types/admissionregistration-v1.ts";
 import { admissionVariables } from "./admission-environment.ts";
 import { kubernetesEnvironment } from "./kubernetes-environment.ts";
-import { variablesDeclaration } from "./policy-variables.ts";
+import { VariablesDeclaration } from "./policy-variables.ts";
 
 export interface KnownKinds {
   /** The kinds of a resource's objects; none for a resource that is not served. */
@@ -60,14 +60,23 @@ function kindsToCheck(rules: readonly NamedRuleWithOperations[], kinds: KnownKin
   return sorted();
 }
 
+/** What the lists of a rule multiply to may be more than could ever be looked up. */
+const maxCombinations = 10_000;
+
 function* kindsOfRule(
   { apiGroups = [], apiVersions = [], resources = [] }: NamedRuleWithOperations,
   kinds: KnownKinds,
 ): Iterable<GroupVersionKind> {
   if (apiGroups.some((group) => group.includes("*")) || apiVersions.some((version) => version.includes("*"))) return;
+  const plain = resources.filter((resource) => !/[*/]/.test(resource)).sort();
+  const versions = apiVersions.toSorted();
+  let count = 0;
   for (const group of apiGroups.toSorted())
-    for (const version of apiVersions.toSorted())
-      for (const resource of resources.toSorted()) if (!/[*/]/.test(resource)) yield* kinds.kindsOf({ group, version, resource });
+    for (const version of versions)
+      for (const resource of plain) {
+        if (++count > maxCombinations) return;
+        yield* kinds.kindsOf({ group, version, resource });
+      }
 }
 
 interface TypedParts {
@@ -79,9 +88,8 @@ interface TypedParts {
 
 function environmentOf(object: CelType, { params, paramType, variables }: TypedParts): CelEnvironment {
   const declared = admissionVariables({ params, authorizer: true }, { object, params: paramType ?? dynType });
-  const types = new Map<string, CelType>();
-  const environment = (): CelEnvironment =>
-    kubernetesEnvironment().extend({ variables: { ...declared, variables: variablesDeclaration(new Map(types)) } });
-  for (const { name, expression } of variables) types.set(name, environment().compile(expression).program?.resultType ?? dynType);
-  return environment();
+  const declaration = new VariablesDeclaration();
+  const environment = kubernetesEnvironment().extend({ variables: { ...declared, variables: declaration.type } });
+  for (const { name, expression } of variables) declaration.add(name, environment.compile(expression).program?.resultType ?? dynType);
+  return environment;
 }

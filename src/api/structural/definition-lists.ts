@@ -86,12 +86,13 @@ export function listMapKeysErrors(schema: JSONSchemaProps, field: string): Field
   if (items.nullable)
     errors.push(forbiddenField(`${field}.items.nullable`, `cannot be nullable when x-kubernetes-list-type is ${listType}`));
   if (listType !== "map") return errors;
+  const needed = new Set(items.required);
   for (const key of schema["x-kubernetes-list-map-keys"] ?? []) {
     const property = items.properties?.[key];
     if (!property) continue;
     const at = `${field}.items.properties[${key}]`;
     const isKey = "this property is in x-kubernetes-list-map-keys, so it";
-    if (!items.required?.includes(key) && (property.default === undefined || property.default === null))
+    if (!needed.has(key) && (property.default === undefined || property.default === null))
       errors.push(required(`${at}.default`, `${isKey} must have a default or be a required property`));
     if (property.nullable) errors.push(forbiddenField(`${at}.nullable`, `${isKey} cannot be nullable`));
   }

@@ -237,8 +237,14 @@ function storedExpressions(spec: WithExpressions | undefined): StoredExpressions
 
 function expressionsOf(spec: PolicySpec, stored: StoredExpressions, check: ExpressionCheck | undefined): PolicyExpressions {
   const { paramKind, variables = [] } = spec;
+  const before: Variable[] = [];
+  let seen = 0;
   return (errors, purpose, field, expression) => {
     const position = purpose === "variable" ? Number(/\d+/.exec(field)?.[0]) : variables.length;
+    for (const variable of purpose === "matchCondition" ? [] : variables.slice(seen, position)) {
+      if (variable.expression?.trim()) before.push(variable);
+      seen++;
+    }
     const use: ExpressionUse = {
       purpose,
       field,
@@ -246,7 +252,7 @@ function expressionsOf(spec: PolicySpec, stored: StoredExpressions, check: Expre
       hasParams: paramKind !== undefined,
       paramKind,
       // Conditions are looked at before there are variables.
-      variables: purpose === "matchCondition" ? [] : variables.slice(0, position).filter(({ expression }) => expression?.trim()),
+      variables: purpose === "matchCondition" ? [] : before,
       stored: stored.get(purpose)?.has(expression) ?? false,
     };
     check?.(errors, use);

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import type { ConfigMap, LimitRange, Node, PersistentVolume, PersistentVolumeClaim, ResourceQuota, Secret } from "../types/core-v1.ts";
+import type {
+  ConfigMap,
+  LimitRange,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  ResourceQuota,
+  Secret,
+  TopologySelectorTerm,
+} from "../types/core-v1.ts";
 import type { Event } from "../types/events-v1.ts";
 import type { PodDisruptionBudget } from "../types/policy-v1.ts";
 import { validateConfigMap, validateSecret } from "./config.ts";
@@ -224,6 +233,22 @@ describe("volumes, claims and classes", () => {
     expect(messages(validateStorageClass({ ...storageClass, provisioner: "p", allowedTopologies: [{}] }))).toEqual([
       'allowedTopologies[0].matchLabelExpressions: Duplicate value: ""',
     ]);
+  });
+
+  it("topologies are compared whatever the order of their keys and values, and in time that is proportional to their number", () => {
+    const storageClass = { apiVersion: "storage.k8s.io/v1", kind: "StorageClass", metadata, volumeBindingMode: "Immediate" } as const;
+    const found = (allowedTopologies: readonly TopologySelectorTerm[]): string[] =>
+      messages(validateStorageClass({ ...storageClass, provisioner: "p", allowedTopologies }));
+    const term = (...expressions: [string, string[]][]): TopologySelectorTerm => ({
+      matchLabelExpressions: expressions.map(([key, values]) => ({ key, values })),
+    });
+    expect(found([term(["a", ["1", "2"]], ["b", ["3"]]), term(["b", ["3"]], ["a", ["2", "1", "2"]])])).toEqual([
+      'allowedTopologies[1].matchLabelExpressions[1].values[2]: Duplicate value: "2"',
+      'allowedTopologies[1].matchLabelExpressions: Duplicate value: ""',
+    ]);
+    expect(found(Array.from({ length: 50_000 }, (_, index) => term([`k${index}`, ["v"]])))).toEqual([]);
+    expect(found([term(["k", Array.from({ length: 200_000 }, (_, index) => `v${index}`)])])).toEqual([]);
+    expect(found(Array.from({ length: 50_000 }, () => ({}))).length).toBe(10_000);
   });
 });
 

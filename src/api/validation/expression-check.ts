@@ -25,7 +25,10 @@ export interface ExpressionUse {
   /** `params` may be used: the policy has a paramKind. */
   readonly hasParams: boolean;
   readonly paramKind?: ParamKind | undefined;
-  /** Those of the policy before this expression, in order; `variables.NAME` refers to them. */
+  /**
+   * Those of the policy before this expression, in order; `variables.NAME` refers to them. One list for all expressions of a
+   * policy, which grows meanwhile.
+   */
   readonly variables: readonly Variable[];
   /** The object had this expression before: it may use what new ones may no longer, or not yet, use. */
   readonly stored: boolean;

@@ -69,23 +69,31 @@ function validateParameters(errors: FieldError[], field: string, parameters: Rea
   if (bytes > maxParameterBytes) errors.push(tooLong(field, maxParameterBytes));
 }
 
+const maxTopologyErrors = 10_000;
+
 function validateTopologies(errors: FieldError[], field: string, terms: readonly TopologySelectorTerm[]): void {
   // Upstream compares with as many empty terms as there are terms: an empty one counts as given before.
-  const seen: unknown[] = terms.map(() => ({}));
+  const seen = new Map([["[]", terms.length]]);
   for (const [i, { matchLabelExpressions }] of terms.entries()) {
     const at = `${field}[${i}].matchLabelExpressions`;
     const values = new Map<string, readonly string[]>();
     for (const [j, { key, values: given }] of (matchLabelExpressions ?? []).entries()) {
       const list = given ?? []; // null where there are none
       if (list.length === 0) errors.push(required(`${at}[${j}].values`));
-      for (const [k, value] of list.entries()) if (list.indexOf(value) < k) errors.push(duplicate(`${at}[${j}].values[${k}]`, value));
+      const distinct = new Set<string>();
+      for (const [k, value] of list.entries()) {
+        if (distinct.has(value)) errors.push(duplicate(`${at}[${j}].values[${k}]`, value));
+        distinct.add(value);
+      }
       addProblems(errors, `${at}[${j}].key`, key, isQualifiedName(key));
       if (values.has(key)) errors.push(duplicate(`${at}[${j}].key`, key));
-      values.set(key, [...new Set(list)].sort());
+      values.set(key, [...distinct].sort());
     }
-    const meaning = Object.fromEntries(values);
-    for (const other of seen) if (semanticallyEqual(other, meaning)) errors.push(duplicate(at, ""));
-    seen.push(meaning);
+    const meaning = JSON.stringify([...values].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const equal = seen.get(meaning) ?? 0;
+    // One for each equal term before: thousands of them say nothing more.
+    for (let times = 0; times < equal && errors.length < maxTopologyErrors; times++) errors.push(duplicate(at, ""));
+    seen.set(meaning, equal + 1);
   }
 }
 

@@ -17,8 +17,7 @@ export function validateNewObject(definition: ResourceDefinition, object: Kubern
   const own = definition.create.validate?.(object) ?? [];
   if (definition.metadataOnCreate === "afterwards" && own.length > 0) return showSentEmpty([...own], object);
   const errors = validateObjectMeta(object, metaRules(definition));
-  errors.push(...own);
-  return showSentEmpty(errors, object);
+  return showSentEmpty([...errors, ...own], object);
 }
 
 /** What the registry checks of every object, before the rules of its kind, and what the kind's rules repeat. */
@@ -30,14 +29,14 @@ export function validateChangedObject(
 ): FieldError[] {
   const { common, whole, qualifiedFinalizers } = updateRules(definition);
   const changes = validateObjectMetaUpdate(object, old);
-  const errors = [...validateObjectMeta(object, common), ...changes];
+  // Spread into lists, never into calls: of a large object there may be more than a call takes.
+  let errors = [...validateObjectMeta(object, common), ...changes];
   for (const part of (strategy === definition.update ? definition.metadataOnUpdate : strategy.metadata) ?? onlyChanges) {
-    if (part === "whole") errors.push(...validateObjectMeta(object, whole));
-    else errors.push(...changes, ...(qualifiedFinalizers ? validateFinalizerDomains(object) : []));
+    if (part === "whole") errors = [...errors, ...validateObjectMeta(object, whole)];
+    else errors = [...errors, ...changes, ...(qualifiedFinalizers ? validateFinalizerDomains(object) : [])];
   }
   const own = strategy.validate?.(object, old);
-  if (own) errors.push(...own);
-  return showSentEmpty(errors, object);
+  return showSentEmpty(own ? [...errors, ...own] : errors, object);
 }
 
 const onlyChanges = ["changes"] as const;

@@ -109,6 +109,7 @@ export function capUpdaters(owners: Owners): Owners {
   updaters.sort(([, a], [, b]) => compareText(a.time ?? "", b.time ?? "") || compareText(a.manager, b.manager));
   const result = new Map(owners);
   const firstOfVersion = new Map<string, string>();
+  const merges = new Map<string, FieldSet[]>();
   let count = updaters.length;
   for (const [identity, owner] of updaters) {
     if (count <= maxUpdaters) break;
@@ -119,13 +120,26 @@ export function capUpdaters(owners: Owners): Owners {
     }
     const bucket = { manager: mergedUpdater, operation: "Update", apiVersion: owner.apiVersion, subresource: "" } as const;
     const key = identityOf(bucket);
-    const merged = result.get(key) ?? result.get(first);
+    let sets = merges.get(key);
+    if (!sets) {
+      sets = [(result.get(key) ?? result.get(first))?.set ?? emptySet];
+      merges.set(key, sets);
+    }
     if (!result.has(key)) result.delete(first);
     result.delete(identity);
-    result.set(key, { ...bucket, time: owner.time, set: union(merged?.set ?? emptySet, owner.set) });
+    sets.push(owner.set);
+    result.set(key, { ...bucket, time: owner.time, set: emptySet });
     count--;
   }
+  for (const [key, sets] of merges) result.set(key, { ...(result.get(key) as Owner), set: unionOf(sets) });
   return result;
+}
+
+/** Pair by pair: what many own is not copied again for each of them. */
+function unionOf(sets: readonly FieldSet[]): FieldSet {
+  let level = sets;
+  while (level.length > 1) level = level.flatMap((set, index) => (index % 2 === 0 ? [union(set, level[index + 1] ?? emptySet)] : []));
+  return level[0] ?? emptySet;
 }
 
 /** Puts an owner in, or takes it out when it owns nothing. */
