@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { hasSentEmpty, sentEmptyOf, withoutSentEmpty } from "../meta/sent-empty.ts";
+import { invalidValue } from "../meta/field-error.ts";
+import { hasSentEmpty, sentEmptyOf, showSentEmpty, withoutSentEmpty } from "../meta/sent-empty.ts";
 import { schemaOfKind } from "../schema/schema.ts";
 import { cannotBeHandled, type Decoded, decodeObject } from "./decode.ts";
 import { parseJson } from "./json-text.ts";
@@ -48,6 +49,12 @@ describe("decodeObject()", () => {
       terminationGracePeriodSeconds: 0,
       enableServiceLinks: false,
     });
+  });
+
+  it("errors show what was sent empty at their field, found in time that is proportional to its length", () => {
+    const { object } = decode("rbac.authorization.k8s.io/v1", "Role", { metadata: { name: "a" }, rules: [] });
+    const errors = ["rules", `rules${"[".repeat(300_000)}`].map((field) => invalidValue(field, null, "x"));
+    expect(showSentEmpty(errors, object).map(({ value }) => value)).toEqual([[], null]);
   });
 
   it("notes which lists and maps were sent empty, on whatever is made of the object", () => {

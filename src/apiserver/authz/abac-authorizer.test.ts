@@ -23,6 +23,16 @@ describe("createAbacAuthorizer()", () => {
     expect(authorizer.authorize(request("b"))).toMatchObject({ decision: "no-opinion" });
   });
 
+  it("matches paths by what stands before the stars at the end, and compares in time that is proportional to the pattern", () => {
+    const line = (nonResourcePath: string): string =>
+      JSON.stringify({ apiVersion: "abac.authorization.kubernetes.io/v1beta1", kind: "Policy", spec: { user: "a", nonResourcePath } });
+    const decide = (pattern: string, path: string): unknown =>
+      createAbacAuthorizer(line(pattern), "f").authorize({ ...request("a"), isResourceRequest: false, resource: "", namespace: "", path });
+    expect(decide("/x/**", "/x/y")).toMatchObject({ decision: "allow" });
+    expect(decide("/x/**", "/y/x")).toMatchObject({ decision: "no-opinion" });
+    expect(decide(`/${"*".repeat(300_000)}x*`, "/y")).toMatchObject({ decision: "no-opinion" });
+  });
+
   it("refuses lines of other versions and kinds, instead of letting everybody do everything", () => {
     const create = (line: string) => () => createAbacAuthorizer(`# policies\n${line}`, "f");
     expect(create('{"apiVersion":"x/v1","kind":"Policy"}')).toThrow(
