@@ -50,13 +50,13 @@ function validateNames(object: KubernetesObject, { namespaced, validateName = su
 /** Adds the problems of what most objects do not have: nothing is made for what is not there. */
 function addContents(errors: FieldError[], metadata: Partial<ObjectMeta>, { qualifiedFinalizers = true }: MetaRules): void {
   addLabelsAndOwners(errors, metadata);
-  if (metadata.finalizers) errors.push(...validateFinalizers(metadata.finalizers, qualifiedFinalizers));
+  if (metadata.finalizers) addAll(errors, validateFinalizers(metadata.finalizers, qualifiedFinalizers));
 }
 
 function addLabelsAndOwners(errors: FieldError[], { labels, annotations, ownerReferences }: Partial<ObjectMeta>): void {
-  if (labels) errors.push(...validateLabels(labels, "metadata.labels"));
-  if (annotations) errors.push(...validateAnnotations(annotations, "metadata.annotations"));
-  if (ownerReferences) errors.push(...validateOwners(ownerReferences));
+  if (labels) addAll(errors, validateLabels(labels, "metadata.labels"));
+  if (annotations) addAll(errors, validateAnnotations(annotations, "metadata.annotations"));
+  if (ownerReferences) addAll(errors, validateOwners(ownerReferences));
 }
 
 export function validateLabels(labels: Readonly<Record<string, string>> | undefined, field: string): FieldError[] {
@@ -196,4 +196,9 @@ function isSet(metadata: Partial<ObjectMeta>, key: keyof ObjectMeta): boolean {
 export function forbidOwnMetadata(errors: FieldError[], field: string, metadata: Partial<ObjectMeta> | undefined): void {
   for (const [key, name] of Object.entries(ownMetadata))
     if (metadata && isSet(metadata, key as keyof ObjectMeta)) errors.push(forbiddenField(`${field}.${name}`, "cannot be set"));
+}
+
+/** One by one: of a large object there may be more than a call takes arguments. */
+function addAll(errors: FieldError[], found: readonly FieldError[]): void {
+  for (const error of found) errors.push(error);
 }

@@ -12,5 +12,8 @@ it("an object may have more problems than a call has arguments", () => {
   const metadata = { name: "a", namespace: "b", uid: "u", resourceVersion: "1", creationTimestamp: "2026-01-01T00:00:00Z" };
   const made = { apiVersion: "v1", kind: "LimitRange", metadata, spec: { limits: [{ type: "Pod", max }] } } as KubernetesObject;
   expect(validateNewObject(definition, made).length).toBeGreaterThan(140_000);
+  expect(validateNewObject(definition, { ...made, metadata: { ...metadata, labels: max } } as KubernetesObject).length).toBeGreaterThan(
+    290_000,
+  );
   expect(validateChangedObject(definition, definition.update, made, made).length).toBeGreaterThan(140_000);
 });
