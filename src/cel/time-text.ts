@@ -47,18 +47,25 @@ const units: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n,
 };
 
+/** Of 64 bits. */
+const maxDigits = 19;
+
 /** undefined where the text is none, or too long a span. */
 export function parseDuration(text: string): CelDuration | undefined {
   const found = /^([+-]?)(.*)$/s.exec(text);
   const isNegative = found?.[1] === "-";
   const rest = found?.[2] ?? "";
   if (rest === "0") return new CelDuration(0n);
-  if (!/^(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(rest)) return undefined;
+  if (!/^(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(rest)) return undefined;
   let total = 0n;
   for (const [, whole = "", fraction = "", unit = "s"] of rest.matchAll(/(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g)) {
     const scale = units[unit] ?? 0n;
-    total += BigInt(whole || "0") * scale;
-    if (fraction) total += (BigInt(fraction) * scale) / 10n ** BigInt(fraction.length);
+    const digits = whole.replace(/^0+/, "");
+    // More digits are too much of any unit, and those of a fraction count for nothing.
+    if (digits.length > maxDigits) return undefined;
+    total += BigInt(digits) * scale;
+    const counted = fraction.slice(0, maxDigits);
+    if (counted) total += (BigInt(counted) * scale) / 10n ** BigInt(counted.length);
   }
   const value = isNegative ? -total : total;
   return value === BigInt.asIntN(64, value) ? new CelDuration(value) : undefined;

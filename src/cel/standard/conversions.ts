@@ -44,17 +44,21 @@ const ofText =
 
 const within = (value: bigint, min: bigint, max: bigint): bigint | undefined => (value >= min && value <= max ? value : undefined);
 
+// No number is made of more digits than 64 bits have: that takes long, and costs 1.
 function parseInteger(text: string): bigint | undefined {
-  return /^[+-]?\d+$/.test(text) ? within(BigInt(text.replace(/^\+/, "")), -(2n ** 63n), 2n ** 63n - 1n) : undefined;
+  const [, sign, digits] = /^([+-]?)0*(\d{1,20})$/.exec(text) ?? [];
+  if (digits === undefined) return undefined;
+  return within(sign === "-" ? -BigInt(digits) : BigInt(digits), -(2n ** 63n), 2n ** 63n - 1n);
 }
 
 function parseUnsigned(text: string): CelUint | undefined {
-  const value = /^\d+$/.test(text) ? within(BigInt(text), 0n, 2n ** 64n - 1n) : undefined;
+  const digits = /^0*(\d{1,20})$/.exec(text)?.[1];
+  const value = digits === undefined ? undefined : within(BigInt(digits), 0n, 2n ** 64n - 1n);
   return value === undefined ? undefined : new CelUint(value);
 }
 
 function parseDouble(text: string): number | undefined {
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) {
+  if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(text)) {
     const value = Number(text);
     return Number.isFinite(value) ? value : undefined;
   }
