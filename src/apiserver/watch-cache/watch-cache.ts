@@ -335,6 +335,8 @@ export class WatchCache {
           found.set(version.key, version);
           codec.forget(kv.value);
         }
+        // One that has begun while the mirror was lost would miss what has happened meanwhile.
+        this.endWatches();
         this.#replace(found, revision);
         this.#loaded = true;
         this.figures.initializations++;
