@@ -59,6 +59,8 @@ export type RequestBody =
       read(limitBytes: number): Promise<Uint8Array>;
       /** The body as it comes, for those who send it on; instead of read(). */
       stream(): import("node:stream").Readable;
+      /** Whoever reads waits no longer for the rest: the request's deadline has passed. */
+      cutShort?(reason: unknown): void;
     }
   /** In-process: a JSON value, shared and immutable. */
   | { readonly kind: "value"; readonly value: unknown };

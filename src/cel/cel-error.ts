@@ -1,5 +1,9 @@
 // Why an evaluation has no value.
 
+/** What ends an evaluation that would take more than any budget allows. */
+export const exceededBudget = (cause?: Error): CelError =>
+  new CelError("operation cancelled: actual cost limit exceeded", { exceededBudget: true, cause });
+
 /** "no such key: x", "division by zero", "operation cancelled: actual cost limit exceeded". */
 export class CelError extends Error {
   /** The budget ended it. */

@@ -1,7 +1,7 @@
 // A compiled expression: runs its plan, and knows what it reads and what it may cost.
 
 import type { CelCostEstimate, CelEvaluateOptions, CelProgram, CelResult } from "./cel.ts";
-import { CelError } from "./cel-error.ts";
+import { CelError, exceededBudget } from "./cel-error.ts";
 import type { Checked } from "./check/check.ts";
 import { estimateCost } from "./cost/estimate.ts";
 import { Frame } from "./evaluate/frame.ts";
@@ -46,7 +46,9 @@ export class Program implements CelProgram {
     const frame = new Frame(variables, this.#plan, options.costLimit ?? defaultCostLimit);
     try {
       return { value: this.#plan.step(frame), cost: frame.cost };
-    } catch (error) {
+    } catch (thrown) {
+      // JavaScript makes no text, list or stack of that size.
+      const error = thrown instanceof RangeError ? exceededBudget(thrown) : thrown;
       if (error instanceof CelError) error.cost = frame.cost;
       throw error;
     }

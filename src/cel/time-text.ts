@@ -36,8 +36,6 @@ function utc(year: number, month: number, day: number): number | undefined {
   return date.getUTCMonth() === month - 1 && date.getUTCDate() === day ? date.getTime() : undefined;
 }
 
-/** Further ones are less than a nanosecond, whatever the unit. */
-const mostFractionDigits = 30;
 const units: Readonly<Record<string, bigint>> = {
   ns: 1n,
   us: 1_000n,
@@ -49,6 +47,9 @@ const units: Readonly<Record<string, bigint>> = {
   h: 3_600_000_000_000n,
 };
 
+/** Of 64 bits. */
+const maxDigits = 19;
+
 /** undefined where the text is none, or too long a span. */
 export function parseDuration(text: string): CelDuration | undefined {
   const found = /^([+-]?)(.*)$/s.exec(text);
@@ -59,9 +60,12 @@ export function parseDuration(text: string): CelDuration | undefined {
   let total = 0n;
   for (const [, whole = "", fraction = "", unit = "s"] of rest.matchAll(/(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g)) {
     const scale = units[unit] ?? 0n;
-    total += BigInt(whole || "0") * scale;
-    const digits = fraction.slice(0, mostFractionDigits);
-    if (digits !== "") total += (BigInt(digits) * scale) / 10n ** BigInt(digits.length);
+    const digits = whole.replace(/^0+/, "");
+    // More digits are too much of any unit, and those of a fraction count for nothing.
+    if (digits.length > maxDigits) return undefined;
+    total += BigInt(digits) * scale;
+    const counted = fraction.slice(0, maxDigits);
+    if (counted) total += (BigInt(counted) * scale) / 10n ** BigInt(counted.length);
   }
   const value = isNegative ? -total : total;
   return value === BigInt.asIntN(64, value) ? new CelDuration(value) : undefined;

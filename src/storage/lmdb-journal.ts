@@ -2,14 +2,14 @@
 // one LMDB transaction: on the disk before it is acknowledged, or not there at all, whenever the process or the machine
 // dies. Only headers are read at the start; values stay on the disk, and those that someone still holds in memory are
 // handed out again instead of being read.
-import { chmodSync, closeSync, fsyncSync, openSync, readSync } from "node:fs";
+import { chmodSync, closeSync, existsSync, fsyncSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
-import { endianness } from "node:os";
 import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import type { DirectoryLock } from "./directory-lock.ts";
 import type { Journal } from "./journal.ts";
 import { LateCommits } from "./late-commit.ts";
+import { checkLmdbFile } from "./lmdb-pages.ts";
 import { decodeVersion, RecordEncoder, recordValue } from "./record.ts";
 import { StoreFullError } from "./store.ts";
 import type { Version } from "./version-index.ts";
@@ -18,9 +18,6 @@ const format = 1;
 /** Versions removed in one LMDB transaction, so that writes get their turn in between. */
 const discardStretch = 1000;
 
-/** What stands at the beginning of LMDB's file, behind the header of its first page. */
-const lmdbMagic = 0xbeefc0de;
-const magicOffset = 24;
 const minPageBytes = 4096;
 /** What a record may occupy beside its bytes, in pages: the rest of its last one, a leaf and a branch that are split for it. */
 const pagesOfRecord = 3;
@@ -49,6 +46,8 @@ export class LmdbJournal implements Journal {
   /** One commit runs at a time. */
   readonly #records = new RecordEncoder();
   readonly #late = new LateCommits();
+  /** A file that is there while the store is opened: who finds it knows that somebody died of that. */
+  readonly #opening: string;
   #nextPosition = 1;
   /** What compaction has left to remove. */
   #garbage: number[] = [];
@@ -69,7 +68,9 @@ export class LmdbJournal implements Journal {
       permissionsMode: 0o600,
       encoding: "binary",
     } as const;
-    assertLmdbFile(join(dir, "data.mdb"));
+    this.#opening = join(dir, "opening");
+    checkLmdbFile(join(dir, "data.mdb"), existsSync(this.#opening));
+    writeFileSync(this.#opening, "", { mode: 0o600 });
     this.#root = open<Buffer, number>(options);
     // LMDB keeps the mode of files that exist.
     for (const file of ["data.mdb", "lock.mdb"]) chmodSync(join(dir, file), 0o600);
@@ -90,6 +91,12 @@ export class LmdbJournal implements Journal {
       value.position = key;
       versions.push(value);
     }
+    const { entryCount } = this.#versions.getStats() as { readonly entryCount: number };
+    if (versions.length !== entryCount)
+      throw new Error(
+        `the store in ${this.#dir} is damaged: of ${entryCount} records ${versions.length} can be read; restore it from a copy`,
+      );
+    rmSync(this.#opening, { force: true });
     this.#nextPosition = (versions.at(-1)?.position ?? 0) + 1;
     return { versions, compactedRevision: this.#facts.get("compactedRevision") ?? 0 };
   }
@@ -197,26 +204,6 @@ async function causeOf(error: unknown): Promise<unknown> {
 async function freeBytes(dir: string): Promise<number> {
   const { bavail, bsize } = await statfs(dir);
   return bavail * bsize;
-}
-
-/** LMDB crashes the process when it opens a file that is none of its own. */
-function assertLmdbFile(path: string): void {
-  // The two pages of metadata, written at once when the file was created; until then it is empty.
-  const head = Buffer.alloc(2 * minPageBytes);
-  let length = 0;
-  try {
-    const handle = openSync(path, "r");
-    try {
-      length = readSync(handle, head, 0, head.length, 0);
-    } finally {
-      closeSync(handle);
-    }
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return;
-    throw error;
-  }
-  const magic = endianness() === "LE" ? head.readUInt32LE(magicOffset) : head.readUInt32BE(magicOffset);
-  if (length > 0 && (length < head.length || magic !== lmdbMagic)) throw new Error(`${path} is damaged, or not of LMDB`);
 }
 
 /** A file that was just created is found after a power failure only if its directory is on the disk too. */

@@ -1,10 +1,11 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, open as openFile, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { VirtualClock } from "../base/clock.ts";
 import { DirectoryLockedError } from "./directory-lock.ts";
 import { createLmdbStore } from "./lmdb.ts";
+import { checkLmdbFile } from "./lmdb-pages.ts";
 import { CompactedError, type Store, StoreFullError } from "./store.ts";
 import { testStore } from "./testsuite.ts";
 import { bytes, line, put, putIf, record, remove, text } from "./testsuite-kit.ts";
@@ -137,6 +138,43 @@ describe("lmdb store on its directory", () => {
     await expect(open()).rejects.toThrow(`opening the store in ${dir} failed`);
     await rm(join(dir, "data.mdb"));
     expect(await (await open()).get("/a")).toBeUndefined();
+  });
+
+  describe("of which a part is damaged", () => {
+    const file = (): string => join(dir, "data.mdb");
+    const fill = async (): Promise<void> => {
+      const store = await open();
+      for (let i = 0; i < 20; i++)
+        await Promise.all(Array.from({ length: 50 }, (_, j) => put(store, `/key-${i}-${j}`, "x".repeat(j === 0 ? 20_000 : 1500))));
+      await store.compact((await store.currentRevision()) - 10);
+      await store.close();
+    };
+
+    test.each([8192, 12_288, 500_000, 1_000_000])("is not opened, and no signal ends the process, when %d bytes are left", async (left) => {
+      await fill();
+      await truncate(file(), left);
+      await expect(open()).rejects.toMatchObject({ cause: { message: expect.stringContaining("is damaged") } });
+      await expect(open()).rejects.toThrow(`opening the store in ${dir} failed`);
+    });
+
+    test("is told apart from one whose pages are all there", async () => {
+      await fill();
+      expect(() => checkLmdbFile(file(), true)).not.toThrow();
+      // Somebody died while it was being opened, of something else.
+      await writeFile(join(dir, "opening"), "");
+      const store = await open();
+      expect((await store.range({ start: "/key-", end: "/key." })).count).toBe(1000);
+      expect(await readdir(dir)).not.toContain("opening");
+    });
+
+    test("is looked through when somebody died while opening it", async () => {
+      await fill();
+      const handle = await openFile(file(), "r+");
+      await handle.write(Buffer.alloc(300 * 4096, 0x5a), 0, 300 * 4096, 40 * 4096);
+      await handle.close();
+      await writeFile(join(dir, "opening"), "");
+      await expect(open()).rejects.toMatchObject({ cause: { message: expect.stringContaining("is damaged: page") } });
+    });
   });
 
   test("refuses puts beyond its size, until deletes and compaction have made room", async () => {

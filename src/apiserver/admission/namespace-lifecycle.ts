@@ -28,12 +28,12 @@ export function createNamespaceLifecycle({ reader, client, clock }: NamespaceLif
   const rememberDeletion = (name: string): void => {
     const oldest = deletedAt.keys().next();
     if (deletedAt.size >= maxDistrusted && !oldest.done) deletedAt.delete(oldest.value);
-    deletedAt.set(name, clock.now());
+    deletedAt.set(name, clock.monotonic());
   };
   const isDistrusted = (name: string): boolean => {
     const at = deletedAt.get(name);
     if (at === undefined) return false;
-    if (clock.now() - at < distrustMs) return true;
+    if (clock.monotonic() - at < distrustMs) return true;
     deletedAt.delete(name);
     return false;
   };

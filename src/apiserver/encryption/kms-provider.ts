@@ -41,6 +41,7 @@ const seedBytes = 32;
 interface WriteState {
   readonly cipher: Cipher;
   readonly envelope: Omit<Envelope, "encryptedData">;
+  /** By the clock that is never set. */
   expiresAtMs: number;
 }
 
@@ -94,7 +95,7 @@ export class KmsProvider implements Running {
 
   #encrypt(plain: Uint8Array, storageKey: string): Uint8Array {
     const state = this.#writeState();
-    if (this.#deps.clock.now() > state.expiresAtMs)
+    if (this.#deps.clock.monotonic() > state.expiresAtMs)
       throw new Error(`KMS ${this.name}: its seed has not been confirmed for ${validMs / 1000} s`);
     this.#deps.figures.used("to_storage", state.envelope.keyId);
     return encodeEnvelope({ ...state.envelope, encryptedData: state.cipher.encrypt(plain, storageKey) });
@@ -215,7 +216,7 @@ export class KmsProvider implements Running {
   async #rotate(keyId: string): Promise<void> {
     const { service, clock, logger, figures } = this.#deps;
     if (this.#state?.envelope.keyId === keyId) {
-      this.#state.expiresAtMs = clock.now() + validMs;
+      this.#state.expiresAtMs = clock.monotonic() + validMs;
       return;
     }
     const begunMs = clock.monotonic();
@@ -232,7 +233,7 @@ export class KmsProvider implements Running {
     if (problem !== undefined) throw new Error(problem);
     const cipher = seededAesGcm(seed);
     this.#keep(sourceId(envelope), cipher);
-    this.#state = { cipher, envelope, expiresAtMs: clock.now() + validMs };
+    this.#state = { cipher, envelope, expiresAtMs: clock.monotonic() + validMs };
     logger.info("KMS key in use", { provider: this.name }, 2);
     if (encrypted.keyId !== keyId) throw new Error("the key that encrypts is not the one of its status: it is changing keys");
   }

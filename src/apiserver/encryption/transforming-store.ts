@@ -135,14 +135,26 @@ export class TransformingStore implements Store {
   }
 
   #openAll(events: readonly StoreEvent[]): readonly StoreEvent[] | Promise<readonly StoreEvent[]> {
-    const opened = events.map((event) => this.#openEvent(event));
+    const opened: (StoreEvent | Promise<StoreEvent>)[] = [];
+    try {
+      for (const event of events) opened.push(this.#openEvent(event));
+    } catch (error) {
+      for (const event of opened) abandoned(event);
+      throw error;
+    }
     return opened.some((event) => event instanceof Promise) ? Promise.all(opened) : (opened as readonly StoreEvent[]);
   }
 
   #openEvent(event: StoreEvent): StoreEvent | Promise<StoreEvent> {
     if (!event.kv && !event.previous) return event;
     const kv = event.kv && this.#opened(event.kv);
-    const previous = event.previous && this.#open(event.previous, true);
+    let previous: KeyValue | Promise<KeyValue> | undefined;
+    try {
+      previous = event.previous && this.#open(event.previous, true);
+    } catch (error) {
+      abandoned(kv);
+      throw error;
+    }
     if (kv instanceof Promise || previous instanceof Promise)
       return Promise.all([kv, previous]).then(([now, before]) => withValues(event, now, before));
     return withValues(event, kv, previous);
@@ -171,6 +183,11 @@ export class TransformingStore implements Store {
       throw unreadable(kv.key, error);
     }
   }
+}
+
+/** Nobody waits any more for what is being decrypted: that it fails too is no news, and must not end the process. */
+function abandoned(opening: unknown): void {
+  if (opening instanceof Promise) opening.catch(() => undefined);
 }
 
 function withValues(event: StoreEvent, kv: KeyValue | undefined, previous: KeyValue | undefined): StoreEvent {

@@ -67,6 +67,8 @@ export abstract class ReceivedRequest implements ApiRequest {
 
   abort(reason: unknown): void {
     this.#lazy.abort(() => reason);
+    // Whoever waits for the rest of the body would wait as long as the client likes, and keep its seat.
+    if (this.body.kind === "bytes") this.body.cutShort?.(reason);
   }
 
   /** Aborts the signal, where the client has gone before it was answered. */

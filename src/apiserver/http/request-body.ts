@@ -27,6 +27,7 @@ class ReadableBody {
   readonly #stream: Readable;
   readonly #declared: number;
   readonly #sendContinue: (() => void) | undefined;
+  #fail: ((reason: unknown) => void) | undefined = undefined;
 
   constructor(stream: Readable, declared: number, sendContinue: (() => void) | undefined) {
     this.#stream = stream;
@@ -36,7 +37,14 @@ class ReadableBody {
 
   read(limitBytes: number): Promise<Uint8Array> {
     if (this.#declared <= limitBytes) this.#sendContinue?.();
-    return readAll(this.#stream, this.#declared, limitBytes);
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      readAll(this.#stream, { declared: this.#declared, limitBytes, resolve, reject });
+    });
+  }
+
+  cutShort(reason: unknown): void {
+    this.#fail?.(reason);
   }
 
   stream(): Readable {
@@ -53,28 +61,32 @@ export function bodyTooLarge(limitBytes: number): StatusError {
   });
 }
 
-function readAll(stream: Readable, declared: number, limitBytes: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    if (declared > limitBytes) return reject(bodyTooLarge(limitBytes));
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const onBroken = (error?: Error): void =>
-      reject(badRequest(`the body of the request was cut short${error ? `: ${error.message}` : ""}`));
-    if (stream.destroyed) return onBroken();
-    // The listeners stay: the stream ends with its request, and what comes after the first answer counts for nothing.
-    stream.on("data", (chunk: Buffer) => {
-      length += chunk.length;
-      if (length <= limitBytes) chunks.push(chunk);
-      else {
-        stream.pause();
-        reject(bodyTooLarge(limitBytes));
-      }
-    });
-    stream.on("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)));
-    stream.on("error", onBroken);
-    stream.on("close", () => {
-      // Every stream closes: after its end that is no news, and an Error costs its stack.
-      if (!stream.readableEnded) onBroken();
-    });
+interface Reading {
+  readonly declared: number;
+  readonly limitBytes: number;
+  readonly resolve: (bytes: Uint8Array) => void;
+  readonly reject: (error: Error) => void;
+}
+
+function readAll(stream: Readable, { declared, limitBytes, resolve, reject }: Reading): void {
+  if (declared > limitBytes) return reject(bodyTooLarge(limitBytes));
+  const chunks: Buffer[] = [];
+  let length = 0;
+  const onBroken = (error?: Error): void => reject(badRequest(`the body of the request was cut short${error ? `: ${error.message}` : ""}`));
+  if (stream.destroyed) return onBroken();
+  // The listeners stay: the stream ends with its request, and what comes after the first answer counts for nothing.
+  stream.on("data", (chunk: Buffer) => {
+    length += chunk.length;
+    if (length <= limitBytes) chunks.push(chunk);
+    else {
+      stream.pause();
+      reject(bodyTooLarge(limitBytes));
+    }
+  });
+  stream.on("end", () => resolve(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, length)));
+  stream.on("error", onBroken);
+  stream.on("close", () => {
+    // Every stream closes: after its end that is no news, and an Error costs its stack.
+    if (!stream.readableEnded) onBroken();
   });
 }

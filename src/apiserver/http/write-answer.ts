@@ -254,7 +254,11 @@ async function sendCompressedStream(
   const zip = createGzip(fastest);
   sink.open(response.status, compressedHeaders(headers));
   const feed = (async () => {
-    for await (const chunk of response.chunks) await compressed(zip, chunk);
+    for await (const chunk of response.chunks) {
+      await compressed(zip, chunk);
+      // Nobody reads on: the rest is not made.
+      if (zip.destroyed) return;
+    }
     zip.end();
   })();
   feed.catch((error: unknown) => zip.destroy(error instanceof Error ? error : new Error(String(error))));

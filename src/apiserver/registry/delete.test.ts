@@ -163,6 +163,28 @@ describe("the options of a namespace's deletion", () => {
 });
 
 describe("deletecollection", () => {
+  it("goes no further when whoever asked for it has gone", async () => {
+    const gone = new AbortController();
+    let deletions = 0;
+    await server.stop();
+    server = createFixture({
+      admission: [
+        {
+          name: "Counts",
+          handles: ({ operation }) => operation === "DELETE",
+          validate: () => {
+            if (++deletions === 20) gone.abort(new Error("gone"));
+          },
+        },
+      ],
+    });
+    for (let i = 0; i < 100; i++) await create(`many-${i}`);
+    await expect(server.send("DELETE", path, { signal: gone.signal })).rejects.toThrow("gone");
+    const { items } = (await server.send("GET", path)).body;
+    expect(items.length).toBeGreaterThan(50);
+    expect((await server.send("GET", path)).body.items).toHaveLength(items.length);
+  });
+
   it("deletes what the selectors select and answers with it", async () => {
     for (const [name, l] of [
       ["a", "1"],

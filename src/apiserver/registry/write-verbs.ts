@@ -188,8 +188,11 @@ export async function answerDeleteCollection(
   warnOfDeletion(store, context, deleteOptions);
   const page = await listPage(store, scope, options);
   const waiting = [...page.versions];
+  const { signal } = context.request;
   const work = async (): Promise<void> => {
     for (let version = waiting.shift(); version; version = waiting.shift()) {
+      // Whoever asked for it is gone, or has been told that it took too long.
+      signal.throwIfAborted();
       const { metadata } = version.object;
       await deletePresent(env, store, deleteRequest(context, metadata.namespace ?? "", metadata.name, deleteOptions), deleteOptions);
     }

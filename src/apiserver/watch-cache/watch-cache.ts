@@ -77,6 +77,8 @@ export class WatchCache {
   #loaded = false;
   #stopped = false;
   #storeWatch: Watch | undefined;
+  /** Events of the past are being read; gives the revision where they could not be. */
+  #reaching: Promise<number | undefined> | undefined;
   #bookmarks: { cancel(): void } | undefined;
   #trimming: Timer | undefined;
 
@@ -244,6 +246,28 @@ export class WatchCache {
    * started), so that a watch can begin there. Gives false where the store no longer has them.
    */
   async reachBack(revision: number, timeoutMs = 3000): Promise<boolean> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + timeoutMs;
+    // One at a time: after a restart all watches come at once, and what the first of them reads is enough for most others.
+    while (this.#reaching && revision < this.#ring.completeAfter) {
+      if (clock.monotonic() >= untilMs) return false;
+      const failedAt = await this.#reaching;
+      if (failedAt !== undefined && revision <= failedAt) return false;
+    }
+    const reaching = (async () => {
+      try {
+        return (await this.#readBack(revision, timeoutMs)) ? undefined : revision;
+      } finally {
+        this.#reaching = undefined;
+      }
+    })();
+    this.#reaching = reaching;
+    return (await reaching) === undefined;
+  }
+
+  async #readBack(revision: number, timeoutMs: number): Promise<boolean> {
+    // In a job of its own, so that whoever comes meanwhile knows of it.
+    await undefined;
     const until = this.#ring.completeAfter;
     if (revision >= until) return true;
     const { store, clock, prefix } = this.#options;
@@ -335,6 +359,8 @@ export class WatchCache {
           found.set(version.key, version);
           codec.forget(kv.value);
         }
+        // One that has begun while the mirror was lost would miss what has happened meanwhile.
+        this.endWatches();
         this.#replace(found, revision);
         this.#loaded = true;
         this.figures.initializations++;

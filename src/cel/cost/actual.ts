@@ -41,6 +41,15 @@ export const concatenationCost = (args: Args): number =>
 export const matchCost = (args: Args): number =>
   Math.ceil((1 + actualSize(args[0] ?? null)) * traversalFactor) * Math.ceil(actualSize(args[1] ?? null) * patternFactor);
 
+/** What upstream does not charge of results that are much larger than what they are made of, and of values whose types it learns only then. */
+export const uncharged = 10_000;
+
+/** What a call costs besides, as its result is so much larger than what upstream charges it by. */
+export function costBeyond(result: CelValue, charged: CelValue): number {
+  const excess = actualSize(result) - actualSize(charged) - uncharged;
+  return excess > 0 ? Math.ceil(excess * (typeof result === "string" ? traversalFactor : 1)) : 0;
+}
+
 /** Looking for a text in another. */
 export const containsCost = (args: Args): number => traversalOf(0)(args) * traversalOf(1)(args);
 

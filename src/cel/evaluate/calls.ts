@@ -2,6 +2,7 @@
 
 import { CelError } from "../cel-error.ts";
 import type { CallReference } from "../check/check.ts";
+import { uncharged } from "../cost/actual.ts";
 import type { DeclaredFunction, DeclaredOverload } from "../declarations.ts";
 import { type CelValue, celTypeName } from "../values.ts";
 import { absorbable, type Frame, type Step } from "./frame.ts";
@@ -102,7 +103,8 @@ function costOf(declared: DeclaredFunction, resolved: DeclaredOverload | undefin
   const known = resolved?.cost;
   if (resolved) return known && ((_, args, result) => known(args, result));
   const { ambiguousCost } = declared;
-  if (ambiguousCost !== undefined) return () => ambiguousCost;
+  if (ambiguousCost !== undefined)
+    return (overload, args, result) => Math.max(ambiguousCost, (overload.cost?.(args, result) ?? 0) - uncharged);
   return (overload, args, result) => overload.cost?.(args, result) ?? 1;
 }
 

@@ -2,7 +2,7 @@
 // spent of the budget.
 
 import { adaptJson } from "../adapt.ts";
-import { CelError } from "../cel-error.ts";
+import { CelError, exceededBudget } from "../cel-error.ts";
 import type { CelType } from "../types.ts";
 import type { CelValue } from "../values.ts";
 
@@ -41,7 +41,7 @@ export class Frame {
   /** Throws CelError once the budget is spent. */
   charge(cost: number): void {
     this.cost += cost;
-    if (this.cost > this.#limit) throw new CelError("operation cancelled: actual cost limit exceeded", { exceededBudget: true });
+    if (this.cost > this.#limit) throw exceededBudget();
   }
 
   variable(index: number): CelValue {

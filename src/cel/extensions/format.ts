@@ -3,10 +3,11 @@
 
 import { goQuoted } from "../../base/go-quoted.ts";
 import type { CelExpr } from "../ast.ts";
-import { CelError } from "../cel-error.ts";
+import { CelError, exceededBudget } from "../cel-error.ts";
 import { compareStrings } from "../compare.ts";
 import { doubleText, durationText, timestampText } from "../go-text.ts";
 import type { CelCheckedExpr, CelValidator } from "../library.ts";
+import { maxTextSize } from "../limits.ts";
 import { childrenOf } from "../paths.ts";
 import type { CelType } from "../types.ts";
 import { CelDuration, CelList, CelMap, CelTimestamp, CelTypeValue, CelUint, type CelValue, celTypeName } from "../values.ts";
@@ -68,6 +69,7 @@ function interpolate(format: string, args: Arguments): { readonly text: string; 
         if (error instanceof FormatProblem) throw new FormatProblem(`error during formatting: ${error.message}`, error.at);
         throw error;
       }
+      if (text.length > maxTextSize) throw exceededBudget();
       at += 1 + size;
     }
   }

@@ -1,9 +1,9 @@
 // The extension of functions on lists, in upstream's version 3: slice, flatten, sort, sortBy, reverse, distinct and lists.range.
 
 import type { CelExpr } from "../ast.ts";
-import { CelError } from "../cel-error.ts";
+import { CelError, exceededBudget } from "../cel-error.ts";
 import { celCompare, celEquals } from "../compare.ts";
-import { actualSize } from "../cost/actual.ts";
+import { actualSize, costBeyond } from "../cost/actual.ts";
 import { addRanges, fixed, multiplyRanges, type Range, scaleRange, traversalFactor } from "../cost/estimates.ts";
 import {
   type CelCallEstimate,
@@ -13,7 +13,7 @@ import {
   type CelOverload,
   type CelSizedNode,
 } from "../library.ts";
-import { maxCelCost } from "../limits.ts";
+import { maxCelCost, maxListSize } from "../limits.ts";
 import { expandMap } from "../macros.ts";
 import {
   boolType,
@@ -48,14 +48,16 @@ function slice(of: CelList, start: bigint, end: bigint): CelList {
   if (start < 0n || end < 0n) throw new CelError(`${refused} negative indexes not supported`);
   if (start > end) throw new CelError(`${refused} start index must be less than or equal to end index`);
   if (end > of.size) throw new CelError(`${refused} list is length ${of.size}`);
-  return new CelArray([...of].slice(Number(start), Number(end)));
+  const items: CelValue[] = [];
+  for (let index = Number(start); index < end; index++) items.push(of.at(index));
+  return new CelArray(items);
 }
 
 function flatten(of: CelList, depth: bigint, into: CelValue[] = []): CelValue[] {
   if (depth < 0n) throw new CelError("level must be non-negative");
   for (const item of of) {
     if (item instanceof CelList && depth > 0n) flatten(item, depth - 1n, into);
-    else into.push(item);
+    else if (into.push(item) > maxListSize) throw exceededBudget();
   }
   return into;
 }
@@ -74,11 +76,8 @@ function sorted(of: CelList, keys: CelList): CelList {
   return new CelArray(keyed.sort((a, b) => celCompare(a.key, b.key) ?? 0).map(({ item }) => item));
 }
 
-/** Larger ranges cost more than any budget, so they are not made first. */
-const maxRange = 10_000_000n;
-
 function range(count: bigint): CelList {
-  if (count > maxRange) throw new CelError("operation cancelled: actual cost limit exceeded", { exceededBudget: true });
+  if (count > maxListSize) throw exceededBudget();
   return new CelArray(Array.from({ length: Math.max(0, Number(count)) }, (_, index) => BigInt(index)));
 }
 
@@ -155,7 +154,7 @@ const flattenings: readonly CelOverload[] = [
     parameters: [listOf(list)],
     result: list,
     call: ([items]) => new CelArray(flatten(items as CelList, 1n)),
-    cost: ([items]) => allocation(actualSize(items ?? null)),
+    cost: ([items = null], result) => allocation(actualSize(items)) + costBeyond(result, items),
     estimate: ({ target }) => target && allocates(target.size),
   },
   {
@@ -164,7 +163,7 @@ const flattenings: readonly CelOverload[] = [
     parameters: [listOf(dynType), intType],
     result: listOf(dynType),
     call: ([items, depth]) => new CelArray(flatten(items as CelList, depth as bigint)),
-    cost: ([items, depth]) => allocation(actualSize(items ?? null), Number(depth)),
+    cost: ([items = null, depth], result) => allocation(actualSize(items), Number(depth)) + costBeyond(result, items),
     estimate: ({ target, args: [depth] }) => target && allocates(target.size, literalInt(depth, maxCelCost)),
   },
 ];
@@ -201,7 +200,8 @@ export const lists: CelLibrary = {
           parameters: [intType],
           result: listOf(intType),
           call: ([count]) => range(count as bigint),
-          cost: (_, result) => allocation(actualSize(result)),
+          cost: ([count]) => allocation(Math.max(0, Number(count))),
+          chargedFirst: true,
           estimate: ({ args: [count] }) => allocates(fixed(literalInt(count, maxCelCost))),
         },
       ],
@@ -215,7 +215,8 @@ export const lists: CelLibrary = {
           parameters: [list],
           result: list,
           call: ([items]) => new CelArray([...(items as CelList)].reverse()),
-          cost: (_, result) => allocation(actualSize(result)),
+          cost: ([items]) => allocation(actualSize(items ?? null)),
+          chargedFirst: true,
           estimate: ({ target }) => target && allocates(target.size),
         },
       ],

@@ -2,50 +2,60 @@
 // lastIndexOf, lowerAscii, upperAscii, replace, split, substring, trim, join, format and strings.quote. Positions count
 // characters (code points).
 
-import { CelError } from "../cel-error.ts";
-import { actualSize, deepTraversalCost, traversalOf } from "../cost/actual.ts";
+import { CelError, exceededBudget } from "../cel-error.ts";
+import { actualSize, costBeyond, deepTraversalCost, traversalOf } from "../cost/actual.ts";
 import { sameSizeEstimate, traversalEstimate } from "../cost/call-estimates.ts";
 import { addRanges, multiplyRanges, type Range, scaleRange, traversalFactor } from "../cost/estimates.ts";
 import { goText } from "../go-text.ts";
 import type { CelCallEstimate, CelCallSite, CelLibrary, CelOverload } from "../library.ts";
-import { maxCelCost } from "../limits.ts";
+import { maxCelCost, maxTextSize } from "../limits.ts";
+import { characters } from "../source.ts";
 import { type CelType, intType, listOf, stringType } from "../types.ts";
 import { CelArray, type CelList, type CelValue } from "../values.ts";
 import { formatTexts, formatValidator } from "./format.ts";
 
 const outOfRange = (index: bigint): CelError => new CelError(`index out of range: ${index}`);
 
+const characterSize = (text: string, at: number): number => ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
+
+/** Where so many characters of a text end; undefined where it has fewer. Makes nothing: such calls may cost as little as 1. */
+function endOf(text: string, count: bigint): number | undefined {
+  if (count > text.length) return undefined;
+  let at = 0;
+  for (let left = Number(count); left > 0; left--) {
+    if (at >= text.length) return undefined;
+    at += characterSize(text, at);
+  }
+  return at;
+}
+
 function charAt(text: string, index: bigint): string {
-  const chars = [...text];
-  if (index < 0n || index > chars.length) throw outOfRange(index);
-  return chars[Number(index)] ?? "";
+  const at = index < 0n ? undefined : endOf(text, index);
+  if (at === undefined) throw outOfRange(index);
+  return text.slice(at, at + characterSize(text, at));
 }
 
 function indexOf(text: string, part: string, offset = 0n): bigint {
   if (part === "") return offset;
   if (offset < 0n) throw outOfRange(offset);
-  const chars = [...text];
-  if (offset >= chars.length) return -1n;
-  const skipped = chars.slice(0, Number(offset)).join("").length;
-  const found = text.indexOf(part, skipped);
-  return found < 0 ? -1n : BigInt([...text.slice(0, found)].length);
+  const from = endOf(text, offset);
+  if (from === undefined || from === text.length) return -1n;
+  const found = text.indexOf(part, from);
+  return found < 0 ? -1n : BigInt(characters(text.slice(0, found)));
 }
 
 function lastIndexOf(text: string, part: string, offset?: bigint): bigint {
-  const chars = [...text];
-  if (part === "") return offset ?? BigInt(chars.length);
+  if (part === "") return offset ?? BigInt(characters(text));
   if (offset !== undefined && offset < 0n) throw outOfRange(offset);
-  if (offset !== undefined && offset >= chars.length) return -1n;
-  const from = offset === undefined ? text.length : chars.slice(0, Number(offset)).join("").length;
+  const from = offset === undefined ? text.length : endOf(text, offset);
+  if (from === undefined || (offset !== undefined && from === text.length)) return -1n;
   const found = text.lastIndexOf(part, from);
-  return found < 0 ? -1n : BigInt([...text.slice(0, found)].length);
+  return found < 0 ? -1n : BigInt(characters(text.slice(0, found)));
 }
 
 /** Upstream would go on to whatever memory there is. */
-const maxResultSize = 100_000_000;
-
 function checkSize(size: number): void {
-  if (size > maxResultSize) throw new CelError("operation cancelled: actual cost limit exceeded", { exceededBudget: true });
+  if (size > maxTextSize) throw exceededBudget();
 }
 
 /** `limit` negative: all. */
@@ -69,25 +79,27 @@ function split(text: string, separator: string, limit = -1n): CelList {
 }
 
 function substring(text: string, start: bigint, end?: bigint): string {
-  const chars = [...text];
   if (end !== undefined && start > end) throw new CelError(`invalid substring range. start: ${start}, end: ${end}`);
-  if (start < 0n || start > chars.length) throw outOfRange(start);
-  if (end !== undefined && (end < 0n || end > chars.length)) throw outOfRange(end);
-  return chars.slice(Number(start), end === undefined ? undefined : Number(end)).join("");
+  const from = start < 0n ? undefined : endOf(text, start);
+  if (from === undefined) throw outOfRange(start);
+  if (end === undefined) return text.slice(from);
+  const to = endOf(text, end);
+  if (to === undefined) throw outOfRange(end);
+  return text.slice(from, to);
 }
 
 const goSpace = /[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
 
-/** From the ends inwards: an expression for the end of a text would be tried at each space within it. */
-function trim(value: string): string {
-  let start = 0;
-  let end = value.length;
-  while (start < end && goSpace.test(value.charAt(start))) start++;
-  while (end > start && goSpace.test(value.charAt(end - 1))) end--;
-  return value.slice(start, end);
+/** From both ends: an expression for the space at the end would be tried anew at each space of a long text. */
+function trim(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && goSpace.test(text.charAt(start))) start++;
+  while (end > start && goSpace.test(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 function join(list: CelList, separator = ""): string {
+  checkSize(list.size * separator.length);
   const texts: string[] = [];
   let size = 0;
   for (const item of list) {
@@ -130,7 +142,10 @@ const on = (
 
 const reading: Extra = { cost: traversalOf(0), estimate: sameSizeEstimate(0) };
 const searching: Extra = { cost: ([text]) => deepTraversalCost(text ?? null), estimate: traversalEstimate(0) };
-const replacing: Extra = { cost: traversalOf(0, 2), estimate: replaceEstimate };
+const replacing: Extra = {
+  cost: (args, result) => traversalOf(0, 2)(args) + costBeyond(result, args[0] ?? null),
+  estimate: replaceEstimate,
+};
 const splitting: Extra = { cost: traversalOf(0, 2), estimate: splitEstimate };
 const joining: Extra = { cost: (_, result) => Math.ceil(actualSize(result) * 2 * traversalFactor), estimate: joinEstimate };
 
@@ -230,7 +245,10 @@ export const strings: CelLibrary = {
     {
       name: "format",
       overloads: [
-        on("string_format", [text, listOf({ kind: "dyn" })], text, formatTexts, { cost: traversalOf(0), estimate: traversalEstimate(0) }),
+        on("string_format", [text, listOf({ kind: "dyn" })], text, formatTexts, {
+          cost: (args, result) => traversalOf(0)(args) + costBeyond(result, args[0] ?? null),
+          estimate: traversalEstimate(0),
+        }),
       ],
     },
     {

@@ -1,10 +1,11 @@
 // + - * / % and unary -, for ints and uints of 64 bits (overflow is an error), doubles, texts, bytes, lists, instants and spans.
 
-import { CelError } from "../cel-error.ts";
+import { CelError, exceededBudget } from "../cel-error.ts";
 import { concatenationCost } from "../cost/actual.ts";
 import { concatenationEstimate, listConcatenationEstimate } from "../cost/call-estimates.ts";
 import { floorDivide } from "../go-text.ts";
 import type { CelFunction, CelOverload } from "../library.ts";
+import { maxListSize, maxTextSize } from "../limits.ts";
 import { maxSeconds, minSeconds } from "../time-text.ts";
 import {
   bytesType,
@@ -107,8 +108,27 @@ class Concatenation extends CelList {
 
 /** Two lists one after the other; the first tells how, where it has its own way. */
 function concatenate(a: CelList, b: CelList): CelList {
+  // This costs 1, however long they are: doubled again and again they would have no end.
+  if (a.size + b.size > maxListSize) throw exceededBudget();
   if (a.concat) return a.concat(b);
   return a.size + b.size > maxCopied ? new Concatenation(a, b) : new CelArray([...a, ...b]);
+}
+
+function checkSize(size: number): void {
+  if (size > maxTextSize) throw exceededBudget();
+}
+
+function joinedTexts(a: string, b: string): string {
+  checkSize(a.length + b.length);
+  return a + b;
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  checkSize(a.length + b.length);
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
 }
 
 const concatenations: readonly CelOverload[] = [
@@ -116,8 +136,9 @@ const concatenations: readonly CelOverload[] = [
     id: "add_bytes",
     parameters: [bytesType, bytesType],
     result: bytesType,
-    call: ([a, b]) => Uint8Array.from([...(a as Uint8Array), ...(b as Uint8Array)]),
+    call: ([a, b]) => joined(a as Uint8Array, b as Uint8Array),
     cost: concatenationCost,
+    chargedFirst: true,
     estimate: concatenationEstimate,
   },
   {
@@ -131,8 +152,9 @@ const concatenations: readonly CelOverload[] = [
     id: "add_string",
     parameters: [stringType, stringType],
     result: stringType,
-    call: ([a, b]) => `${a as string}${b as string}`,
+    call: ([a, b]) => joinedTexts(a as string, b as string),
     cost: concatenationCost,
+    chargedFirst: true,
     estimate: concatenationEstimate,
   },
 ];

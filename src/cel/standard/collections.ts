@@ -40,6 +40,7 @@ export const collections: readonly CelFunction[] = [
         result: boolType,
         call: ([wanted, list]) => contains(list as CelList, wanted ?? null),
         cost: ([, list]) => actualSize(list ?? null),
+        chargedFirst: true,
         estimate: membershipEstimate,
       },
       {

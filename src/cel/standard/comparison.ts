@@ -30,7 +30,7 @@ function ordering(name: string, word: string, holds: (order: number) => boolean)
     parameters,
     result: boolType,
     call: ([a, b]) => holds(celCompare(a ?? null, b ?? null) as number),
-    ...(isText && { cost: comparisonCost, estimate: comparisonEstimate }),
+    ...(isText && { cost: comparisonCost, chargedFirst: true, estimate: comparisonEstimate }),
   });
   const overloads = [overload("bool", [boolType, boolType])];
   for (const [left, leftType] of numbers) {
@@ -49,7 +49,7 @@ const anyTwo = [typeParameter("A"), typeParameter("A")];
 
 const equality = (name: string, id: string, rest: Pick<CelOverload, "call" | "cost" | "estimate">): CelFunction => ({
   name,
-  overloads: [{ id, parameters: anyTwo, result: boolType, ...rest }],
+  overloads: [{ id, parameters: anyTwo, result: boolType, chargedFirst: true, ...rest }],
 });
 
 export const comparison: readonly CelFunction[] = [

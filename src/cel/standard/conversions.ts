@@ -44,12 +44,16 @@ const ofText =
 
 const within = (value: bigint, min: bigint, max: bigint): bigint | undefined => (value >= min && value <= max ? value : undefined);
 
+// No number is made of more digits than 64 bits have: that takes long, and costs 1.
 function parseInteger(text: string): bigint | undefined {
-  return /^[+-]?0*\d{1,19}$/.test(text) ? within(BigInt(text.replace(/^\+/, "")), -(2n ** 63n), 2n ** 63n - 1n) : undefined;
+  const [, sign, digits] = /^([+-]?)0*(\d{1,20})$/.exec(text) ?? [];
+  if (digits === undefined) return undefined;
+  return within(sign === "-" ? -BigInt(digits) : BigInt(digits), -(2n ** 63n), 2n ** 63n - 1n);
 }
 
 function parseUnsigned(text: string): CelUint | undefined {
-  const value = /^0*\d{1,20}$/.test(text) ? within(BigInt(text), 0n, 2n ** 64n - 1n) : undefined;
+  const digits = /^0*(\d{1,20})$/.exec(text)?.[1];
+  const value = digits === undefined ? undefined : within(BigInt(digits), 0n, 2n ** 64n - 1n);
   return value === undefined ? undefined : new CelUint(value);
 }
 

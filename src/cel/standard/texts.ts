@@ -43,7 +43,8 @@ export const texts: readonly CelFunction[] = [
   {
     name: "matches",
     overloads: [
-      test("matches", matches, { member: false }),
+      // Upstream charges the member alone; without the budget a loop over this one would not end.
+      test("matches", matches, { member: false, cost: matchCost, chargedFirst: true }),
       test("matches_string", matches, { cost: matchCost, chargedFirst: true, estimate: matchEstimate }),
     ],
     dispatchesByValue: true,

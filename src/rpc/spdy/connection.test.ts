@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { constants, deflateSync } from "node:zlib";
 import { afterEach, describe, expect, it } from "vitest";
 import { adler32 } from "./adler32.test-helper.ts";
 import { SpdyConnection, type SpdyStream } from "./connection.ts";
@@ -45,6 +46,29 @@ describe("SPDY header blocks", () => {
     const decoder = new HeaderDecoder();
     const blocks = [{ streamtype: "stdin" }, {}, { streamtype: "error", port: "80", "content-type": "ä" }];
     for (const block of blocks) expect(await decoder.decode(encoder.encode(block))).toEqual(block);
+    decoder.close();
+  });
+});
+
+describe("the decoder", () => {
+  const compressed = (block: Buffer): Buffer => deflateSync(block, { dictionary: spdyDictionary, finishFlush: constants.Z_SYNC_FLUSH });
+  const counted = (value: Buffer): Buffer => {
+    const [count, one, size] = [1, 1, value.length].map((number) => Buffer.from([number >>> 24, number >>> 16, number >>> 8, number]));
+    return Buffer.concat([count as Buffer, one as Buffer, Buffer.from("n"), size as Buffer, value]);
+  };
+
+  it("takes large blocks whole", async () => {
+    const decoder = new HeaderDecoder();
+    expect((await decoder.decode(compressed(counted(Buffer.alloc(300_000, "x"))))).n).toHaveLength(300_000);
+    decoder.close();
+  });
+
+  it("refuses a short block that becomes a huge one, and all that follow", async () => {
+    const decoder = new HeaderDecoder();
+    const block = compressed(counted(Buffer.alloc(30_000_000, "x")));
+    expect(block.length).toBeLessThan(64 * 1024);
+    await expect(decoder.decode(block)).rejects.toThrow("when inflated");
+    await expect(decoder.decode(block)).rejects.toThrow("when inflated");
     decoder.close();
   });
 });

@@ -1,7 +1,6 @@
 // Header blocks of SPDY/3.1. All blocks of one direction of a connection share one zlib stream. Decoding inflates with
 // node:zlib; encoding writes stored (uncompressed) deflate blocks, which need no compressor state and end on a byte. An empty
 // one after each block makes the peer's inflater hand over what it has (a sync flush): Go's would wait for more.
-import type { TransformOptions } from "node:stream";
 import { constants, createInflate, type Inflate, type ZlibOptions } from "node:zlib";
 import { spdyDictionary, spdyDictionaryId } from "./dictionary.ts";
 
@@ -9,12 +8,9 @@ export type SpdyHeaders = Readonly<Record<string, string>>;
 
 const maxBlockBytes = 64 * 1024;
 const syncFlush = Buffer.from([0, 0, 0, 0xff, 0xff]);
-/** Room for a whole inflated block, so that a write never waits for a read. */
-const inflateOptions: ZlibOptions & TransformOptions = {
-  dictionary: spdyDictionary,
-  finishFlush: constants.Z_SYNC_FLUSH,
-  readableHighWaterMark: 16 * maxBlockBytes,
-};
+/** Of a block that has been inflated: a short one can hold very much. */
+const maxInflatedBytes = 16 * maxBlockBytes;
+const inflateOptions: ZlibOptions = { dictionary: spdyDictionary, finishFlush: constants.Z_SYNC_FLUSH };
 
 export class HeaderEncoder {
   #started = false;
@@ -41,10 +37,19 @@ export class HeaderEncoder {
 export class HeaderDecoder {
   readonly #inflate: Inflate = createInflate(inflateOptions);
   #failure: Error | undefined;
+  #inflated: Buffer[] = [];
+  #size = 0;
 
   constructor() {
     this.#inflate.on("error", (error) => {
       this.#failure = error;
+    });
+    // Taken as it comes: a write waits for ever where nobody reads.
+    this.#inflate.on("data", (chunk: Buffer) => {
+      this.#size += chunk.length;
+      if (this.#size <= maxInflatedBytes) return void this.#inflated.push(chunk);
+      this.#failure ??= new Error(`SPDY header block of more than ${maxInflatedBytes} bytes when inflated`);
+      this.#inflate.destroy(this.#failure);
     });
   }
 
@@ -59,7 +64,11 @@ export class HeaderDecoder {
         resolve();
       });
     });
-    return parseBlock((this.#inflate.read() as Buffer | null) ?? Buffer.alloc(0));
+    if (this.#failure) throw this.#failure;
+    const inflated = Buffer.concat(this.#inflated);
+    this.#inflated = [];
+    this.#size = 0;
+    return parseBlock(inflated);
   }
 
   close(): void {

@@ -7,10 +7,10 @@ export function isRetriable(error: unknown): boolean {
   return isRpcError(error, "UNAVAILABLE") || isRpcError(error, "DEADLINE_EXCEEDED") || wasRefused(error);
 }
 
-/** The member has said that it did nothing. */
+/** The member has said that it did nothing. That it has stopped says nothing of what was under way: that may be done all the same. */
 export function wasRefused(error: unknown): boolean {
   if (!(error instanceof RpcError)) return false;
-  return /no leader$|too many requests$|server stopped$|no connection to etcd|No connection established/.test(error.details);
+  return /no leader$|too many requests$|no connection to etcd|No connection established/.test(error.details);
 }
 
 export function isCompacted(error: unknown): boolean {

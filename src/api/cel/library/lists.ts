@@ -20,8 +20,9 @@ import {
 } from "../../../cel/types.ts";
 import { CelDuration, type CelList, CelUint, type CelValue } from "../../../cel/values.ts";
 
-const costs: Pick<CelOverload, "cost" | "estimate"> = {
+const costs: Pick<CelOverload, "cost" | "chargedFirst" | "estimate"> = {
   cost: ([list]) => deepTraversalCost(list ?? null),
+  chargedFirst: true,
   estimate: ({ target }) => {
     if (!target) return undefined;
     const item = target.element?.();

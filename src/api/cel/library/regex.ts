@@ -8,11 +8,12 @@ import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { intType, listOf, stringType } from "../../../cel/types.ts";
 import { CelArray, type CelValue } from "../../../cel/values.ts";
 
-const shared: Pick<CelOverload, "prepare" | "cost" | "estimate"> = {
+const shared: Pick<CelOverload, "prepare" | "cost" | "chargedFirst" | "estimate"> = {
   prepare: ([, pattern]) => {
     if (typeof pattern === "string") compiled(pattern);
   },
   cost: matchCost,
+  chargedFirst: true,
   estimate: (site) => {
     const found = matchEstimate(site);
     return found && site.target && { ...found, resultSize: { min: 0, max: site.target.size.max } };

@@ -48,7 +48,7 @@ export class ExternalKeys implements TokenKeys, Running {
     } catch (error) {
       throw new Error(`while initially filling key cache: while performing initial cache fill: ${errorText(error)}`);
     }
-    this.#schedule(this.#refreshAtMs - this.#deps.clock.now());
+    this.#schedule(this.#refreshAtMs - this.#deps.clock.monotonic());
   }
 
   async stop(): Promise<void> {
@@ -61,7 +61,7 @@ export class ExternalKeys implements TokenKeys, Running {
   }
 
   get maxAgeSeconds(): number {
-    return Math.max(0, Math.trunc((this.#refreshAtMs - this.#deps.clock.now()) / 1000));
+    return Math.max(0, Math.trunc((this.#refreshAtMs - this.#deps.clock.monotonic()) / 1000));
   }
 
   claimsOf(token: string, isIssuer: (issuer: string) => boolean): TokenClaims | undefined | Promise<TokenClaims | undefined> {
@@ -91,7 +91,7 @@ export class ExternalKeys implements TokenKeys, Running {
   async #refresh(): Promise<void> {
     try {
       await this.#fetch();
-      this.#schedule(this.#refreshAtMs - this.#deps.clock.now());
+      this.#schedule(this.#refreshAtMs - this.#deps.clock.monotonic());
     } catch (error) {
       this.#deps.logger.error("Keys of the external signer not fetched, the old ones stay", { error: errorText(error) });
       this.#schedule(afterFailureMs);
@@ -117,7 +117,7 @@ export class ExternalKeys implements TokenKeys, Running {
       const keys = response.keys.map(keyOf);
       if (identity !== this.#fetched.identity)
         this.#fetched = { keys: new ServiceAccountKeys(keys), published: keys.filter((key) => !key.isRetired), identity };
-      this.#refreshAtMs = clock.now() + response.refreshHintSeconds * 1000;
+      this.#refreshAtMs = clock.monotonic() + response.refreshHintSeconds * 1000;
       metrics.fetched({ dataSeconds });
     } catch (error) {
       metrics.fetched({ error });

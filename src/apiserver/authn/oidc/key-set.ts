@@ -28,7 +28,8 @@ export class ProviderKeySet {
   readonly #get: HttpsGet;
   readonly #clock: Clock;
   #keys: readonly ProviderKey[] = [];
-  #expiresAtMs = 0;
+  /** By the clock that is never set. */
+  #expiresAtMs = Number.NEGATIVE_INFINITY;
   #fetching: Promise<void> | undefined;
 
   constructor(url: string, deps: { readonly get: HttpsGet; readonly clock: Clock }) {
@@ -43,7 +44,7 @@ export class ProviderKeySet {
       isOrdinary && this.#keys.some(({ id, key }) => (keyId === "" || id === keyId) && isSignedWith(token, key, algorithm));
     if (isKnown()) return;
     const failure = "failed to verify signature: failed to verify id token signature";
-    if (this.#clock.now() + expiryDeltaMs <= this.#expiresAtMs) throw new Error(failure);
+    if (this.#clock.monotonic() + expiryDeltaMs <= this.#expiresAtMs) throw new Error(failure);
     this.#fetching ??= this.#fetch().finally(() => {
       this.#fetching = undefined;
     });
@@ -60,7 +61,7 @@ export class ProviderKeySet {
     }
     if (answer.status !== 200) throw new Error(`failed to verify signature: fetching keys oidc: get keys failed: ${answer.statusText}`);
     this.#keys = readKeys(answer.body);
-    this.#expiresAtMs = this.#clock.now() + maxAgeMs(answer);
+    this.#expiresAtMs = this.#clock.monotonic() + maxAgeMs(answer);
   }
 }
 
