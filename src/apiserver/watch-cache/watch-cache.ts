@@ -254,6 +254,7 @@ export class WatchCache {
       const failedAt = await this.#reaching;
       if (failedAt !== undefined && revision <= failedAt) return false;
     }
+    if (revision >= this.#ring.completeAfter) return true;
     const reaching = (async () => {
       try {
         return (await this.#readBack(revision, timeoutMs)) ? undefined : revision;
@@ -266,10 +267,7 @@ export class WatchCache {
   }
 
   async #readBack(revision: number, timeoutMs: number): Promise<boolean> {
-    // In a job of its own, so that whoever comes meanwhile knows of it.
-    await undefined;
     const until = this.#ring.completeAfter;
-    if (revision >= until) return true;
     const { store, clock, prefix } = this.#options;
     const past = await readHistory({ store, clock, prefix, after: revision, until, timeoutMs });
     if (!past) return false;
