@@ -32,8 +32,8 @@ export function registerServerMetrics(metrics: MetricsRegistry, stores: Resource
     for (const { type, cache, definition } of stores.all) {
       if (!cache.hasLoaded || definition.sharesStorageOf) continue;
       const { group, resource } = type;
-      objects.series(group, resource).set(cache.size);
-      storageObjects.series(group === "" ? resource : `${resource}.${group}`).set(cache.size);
+      objects.series(group, resource).set(cache.objects.size);
+      storageObjects.series(group === "" ? resource : `${resource}.${group}`).set(cache.objects.size);
       revision.series(group, resource).set(cache.revision % 1e15);
     }
   });

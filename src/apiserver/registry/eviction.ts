@@ -103,7 +103,7 @@ function needsBudget({ metadata, status }: Pod): boolean {
 async function charge(env: WriteEnvironment, request: WriteRequest, pod: Pod): Promise<void> {
   const store = env.stores.forType(poddisruptionbudgets);
   await answeringRevisionErrors(() => store.cache.catchUp());
-  const budgets = store.cache
+  const budgets = store.cache.objects
     .list({ prefix: `${request.namespace}/` })
     .map((version) => version.object as PodDisruptionBudget)
     .filter((budget) => selects(budget.spec?.selector, pod.metadata.labels));

@@ -78,13 +78,13 @@ interface PageOptions {
 async function currentPage(store: ResourceStore, scope: RequestScope, { from, limit }: PageOptions): Promise<ListPage> {
   const { cache } = store;
   if (scope.select) {
-    const all = cache.list(scope, from);
+    const all = cache.objects.list(scope, from);
     cache.figures.listed("", all.length, all.length);
     return selectedPage(store, scope, { versions: all, revision: cache.revision, limit });
   }
   const versions: ObjectVersion[] = [];
   let next: string | undefined;
-  cache.walk(scope, from, (version) => {
+  cache.objects.walk(scope, from, (version) => {
     if (limit > 0 && versions.length === limit) {
       next = version.key;
       return false;
@@ -93,8 +93,9 @@ async function currentPage(store: ResourceStore, scope: RequestScope, { from, li
     return true;
   });
   const last = versions.at(-1);
-  if (next === undefined && mayGoOn(scope, versions, limit) && last && cache.count(scope.prefix, last.key) > 1) next = `${last.key}\0`;
-  const remaining = next === undefined || scope.selective ? undefined : cache.count(scope.prefix, next);
+  if (next === undefined && mayGoOn(scope, versions, limit) && last && cache.objects.count(scope.prefix, last.key) > 1)
+    next = `${last.key}\0`;
+  const remaining = next === undefined || scope.selective ? undefined : cache.objects.count(scope.prefix, next);
   countList(store, scope, { from, next, returned: versions.length });
   return page(store, scope, { versions, revision: cache.revision, next, remaining });
 }
@@ -106,9 +107,9 @@ function countList(
   { from, next, returned }: { readonly from: string; readonly next: string | undefined; readonly returned: number },
 ): void {
   const { cache } = store;
-  if (field) cache.figures.listed(`f:${store.nameOfField(field.fieldOf)}`, cache.countOf(field), returned);
+  if (field) cache.figures.listed(`f:${store.nameOfField(field.fieldOf)}`, cache.objects.countOf(field), returned);
   else if (key !== undefined) cache.figures.listed("", returned, returned);
-  else cache.figures.listed("", cache.count(prefix, from) - (next === undefined ? 0 : cache.count(prefix, next)), returned);
+  else cache.figures.listed("", cache.objects.count(prefix, from) - (next === undefined ? 0 : cache.objects.count(prefix, next)), returned);
 }
 
 /** A full page of what is selected goes on as long as there is anything behind it, selected or not, as upstream's do. */

@@ -60,7 +60,7 @@ async function readAt(store: ResourceStore, key: string, resourceVersion: string
     if (revision === 0 && error instanceof CacheNotReadyError) return store.read(key);
     await answeringRevisionErrors(() => Promise.reject(error));
   }
-  const version = store.cache.get(key);
+  const version = store.cache.objects.get(key);
   if (version && store.converts) await store.prepare([version]);
   return version && store.view(version);
 }

@@ -140,7 +140,7 @@ export class ResourceStore {
     const kv = await this.#store.get(this.#prefix + key);
     figures.end("get", begunMs);
     if (!kv) return undefined;
-    const mirrored = this.cache.get(key);
+    const mirrored = this.cache.objects.get(key);
     const version = mirrored?.revision === kv.modRevision ? mirrored : this.#version(kv);
     return this.converts ? this.#views.prepared(version) : this.view(version);
   }
@@ -148,7 +148,7 @@ export class ResourceStore {
   /** The object as the mirror has it, perhaps a moment old; read from the store where there is no mirror yet. */
   async recent(key: string): Promise<{ readonly version: ObjectVersion | undefined; readonly fresh: boolean }> {
     if (!this.cache.hasLoaded) return { version: await this.read(key), fresh: true };
-    const mirrored = this.cache.get(key);
+    const mirrored = this.cache.objects.get(key);
     if (mirrored && this.converts) await this.prepare([mirrored]);
     return { version: mirrored && this.view(mirrored), fresh: false };
   }
@@ -201,7 +201,7 @@ export class ResourceStore {
     const kv = { key: storageKey, value, createRevision: 0, modRevision: result.revision, version: 0 };
     const version = this.#codec.version(kv);
     // Once mirrored, the version is found in the mirror and these bytes do not come back; without a mirror nobody asks for them.
-    if (!this.cache.hasLoaded || this.cache.get(key) === version) this.#codec.forget(value);
+    if (!this.cache.hasLoaded || this.cache.objects.get(key) === version) this.#codec.forget(value);
     return { version: this.converts ? await this.#views.prepared(version) : this.view(version) };
   }
 

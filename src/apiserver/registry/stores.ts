@@ -191,7 +191,7 @@ class Stores implements ResourceStores {
   #retire(store: ResourceStore): void {
     const { cache, definition } = store;
     cache.endWatches();
-    cache.dropFieldIndexes(store.fields);
+    cache.objects.dropFieldIndexes(store.fields);
     if (this.sharing(store).length > 0) return;
     this.#caches.delete(definition.storagePath);
     this.#codecs.delete(cache);

@@ -23,7 +23,7 @@ export class CacheInformer<T extends KubernetesObject> implements Informer<T> {
   }
 
   get size(): number {
-    return this.#cache.size;
+    return this.#cache.objects.size;
   }
 
   get hasSynced(): boolean {
@@ -35,18 +35,18 @@ export class CacheInformer<T extends KubernetesObject> implements Informer<T> {
   }
 
   get(key: string): T | undefined {
-    const version = this.#cache.get(key);
+    const version = this.#cache.objects.get(key);
     return version && this.#object(version);
   }
 
   list(): Iterable<T> {
-    return this.#cache.list({ prefix: "" }).map((version) => this.#object(version));
+    return this.#cache.objects.list({ prefix: "" }).map((version) => this.#object(version));
   }
 
   inNamespace(namespace: string): readonly T[] {
     // Admission asks for limits and quotas that hardly a cluster has.
-    if (this.#cache.size === 0) return [];
-    return this.#cache.list({ prefix: `${namespace}/` }).map((version) => this.#object(version));
+    if (this.#cache.objects.size === 0) return [];
+    return this.#cache.objects.list({ prefix: `${namespace}/` }).map((version) => this.#object(version));
   }
 
   byIndex(index: string, value: string): readonly T[] {
@@ -61,12 +61,12 @@ export class CacheInformer<T extends KubernetesObject> implements Informer<T> {
       if (known.function !== index) throw new Error(`index ${name} of ${this.type.resource} is there already, with another function`);
       return;
     }
-    this.#indexes.set(name, { function: index, index: this.#cache.addIndex((version) => index(this.#object(version))) });
+    this.#indexes.set(name, { function: index, index: this.#cache.objects.addIndex((version) => index(this.#object(version))) });
   }
 
   addHandler(handler: InformerHandler<T>): { remove(): void } {
-    for (const version of this.#cache.list({ prefix: "" })) handler.onAdd?.(this.#object(version));
-    return this.#cache.addListener((current, previous) => {
+    for (const version of this.#cache.objects.list({ prefix: "" })) handler.onAdd?.(this.#object(version));
+    return this.#cache.objects.addListener((current, previous) => {
       if (current && previous) handler.onUpdate?.(this.#object(current), this.#object(previous));
       else if (current) handler.onAdd?.(this.#object(current));
       else if (previous) handler.onDelete?.(this.#object(previous));

@@ -1,23 +1,22 @@
 // The watch cache of one resource: a mirror of its key range in the store, kept by one store watch, from which lists at
-// any recent revision and all client watches are served. It holds the current objects in key order, the recent events,
-// indexes, and the watchers. A consistent read asks the store for its revision and waits until the mirror has reached it.
+// any recent revision and all client watches are served. It holds the present objects (mirrored-objects.ts), the recent
+// events (event-ring.ts) and the watchers. A consistent read asks the store for its revision and waits until the mirror has reached it.
 //
 // Hot path: #apply runs for every change in the cluster. It parses nothing that this process wrote itself, touches one
 // object, and meets only the watchers that the event can concern (watcher-index.ts).
 import type { Clock, Timer } from "../../base/clock.ts";
 import type { Logger } from "../../base/log.ts";
-import { SortedMap } from "../../base/sorted-map.ts";
 import { prefixEnd, type Store, type StoreEvent, type Watch } from "../../storage/store.ts";
 import type { WatchStreamEvent } from "../request.ts";
 import { CacheEvent, StreamEvent } from "./cache-event.ts";
-import { CacheIndex } from "./cache-index.ts";
 import { EventRing, type EventRingOptions } from "./event-ring.ts";
+import { MirroredObjects } from "./mirrored-objects.ts";
 import type { ObjectCodec, ObjectVersion } from "./object-version.ts";
 import { Progress } from "./progress.ts";
 import { Readiness } from "./readiness.ts";
 import { ResourceFigures } from "./resource-figures.ts";
 import { readHistory } from "./store-history.ts";
-import { type CacheScope, CacheWatcher, type FieldValue } from "./watcher.ts";
+import { type CacheScope, CacheWatcher } from "./watcher.ts";
 import { WatcherIndex } from "./watcher-index.ts";
 
 export interface WatchCacheOptions extends EventRingOptions {
@@ -34,9 +33,6 @@ export interface WatchCacheOptions extends EventRingOptions {
   /** Where its changes and reads are counted. */
   readonly figures?: ResourceFigures | undefined;
 }
-
-/** Called after the cache has changed. One of the two versions may be absent. */
-export type ChangeListener = (current: ObjectVersion | undefined, previous: ObjectVersion | undefined) => void;
 
 export interface CacheWatchOptions {
   /** Begin after this revision; absent: begin with the present objects as ADDED. */
@@ -64,13 +60,11 @@ const reloadDelayMs = 1000;
 
 export class WatchCache {
   readonly figures: ResourceFigures;
+  /** What there is at present; read it once the cache is `readable()`. */
+  readonly objects: MirroredObjects;
   readonly #options: WatchCacheOptions;
-  readonly #objects = new SortedMap<ObjectVersion>();
   readonly #ring: EventRing;
   readonly #watchers = new WatcherIndex();
-  readonly #indexes = new Set<CacheIndex>();
-  readonly #fieldIndexes = new Map<FieldValue, CacheIndex>();
-  readonly #listeners = new Set<ChangeListener>();
   readonly #progress: Progress;
   readonly #readiness: Readiness;
   #ready: Promise<void> | undefined;
@@ -85,6 +79,7 @@ export class WatchCache {
   constructor(options: WatchCacheOptions) {
     this.#options = options;
     this.figures = options.figures ?? new ResourceFigures();
+    this.objects = new MirroredObjects({ log: options.log, figures: this.figures, prefix: options.prefix });
     this.#ring = new EventRing(options);
     this.#progress = new Progress(options.clock);
     this.#readiness = new Readiness(options.clock, options.what ?? options.prefix);
@@ -112,10 +107,6 @@ export class WatchCache {
     return this.#progress.revision;
   }
 
-  get size(): number {
-    return this.#objects.size;
-  }
-
   get watcherCount(): number {
     return this.#watchers.size;
   }
@@ -123,52 +114,6 @@ export class WatchCache {
   /** How many recent events it keeps at most. */
   get capacity(): number {
     return this.#ring.capacity;
-  }
-
-  /** How many objects have this value of a field. */
-  countOf({ fieldOf, value }: NonNullable<CacheScope["field"]>): number {
-    return this.#fieldIndex(fieldOf).count(value);
-  }
-
-  get(key: string): ObjectVersion | undefined {
-    return this.#objects.get(key);
-  }
-
-  /** All objects in key order. */
-  values(): Iterable<ObjectVersion> {
-    return this.#objects.between("", lastKey);
-  }
-
-  /** The objects of a scope in key order, from the key `from` on. A field of the scope is looked up in an index. */
-  list(scope: CacheScope, from = ""): ObjectVersion[] {
-    const { key, prefix, field, matches } = scope;
-    if (key !== undefined) {
-      const version = this.#objects.get(key);
-      return version && key >= from && (matches?.(version) ?? true) ? [version] : [];
-    }
-    if (field) {
-      const found = [...this.#fieldIndex(field.fieldOf).get(field.value)];
-      const selected = found.filter((v) => v.key >= from && v.key.startsWith(prefix) && (matches?.(v) ?? true));
-      return selected.sort((a, b) => (a.key < b.key ? -1 : 1));
-    }
-    const found: ObjectVersion[] = [];
-    for (const version of this.#between(prefix, from)) if (!matches || matches(version)) found.push(version);
-    return found;
-  }
-
-  /** Visits the objects of a scope in key order until `visit` returns false: for limited lists. */
-  walk(scope: CacheScope, from: string, visit: (version: ObjectVersion) => boolean): void {
-    if (scope.key !== undefined || scope.field) {
-      for (const version of this.list(scope, from)) if (!visit(version)) return;
-      return;
-    }
-    const { matches } = scope;
-    for (const version of this.#between(scope.prefix, from)) if ((!matches || matches(version)) && !visit(version)) return;
-  }
-
-  /** How many objects lie at or after `from` in a scope without selectors. */
-  count(prefix: string, from: string): number {
-    return this.#objects.countBetween(from < prefix ? prefix : from, endOf(prefix));
   }
 
   /**
@@ -183,10 +128,10 @@ export class WatchCache {
       if (event.key >= from && !before.has(event.key) && inKeyRange(scope, event.key)) before.set(event.key, event.previous);
     });
     if (before.size === 0) {
-      this.walk(scope, from, visit);
+      this.objects.walk(scope, from, visit);
       return true;
     }
-    const unchanged = this.list(scope, from).filter((version) => !before.has(version.key));
+    const unchanged = this.objects.list(scope, from).filter((version) => !before.has(version.key));
     const changed = [...before.values()].filter((version) => version && isInScope(scope, version)) as ObjectVersion[];
     const all = [...unchanged, ...changed].sort((a, b) => (a.key < b.key ? -1 : 1));
     for (const version of all) if (!visit(version)) break;
@@ -223,7 +168,7 @@ export class WatchCache {
     const { afterRevision, bookmark } = options;
     const initial: WatchStreamEvent[] = [];
     if (afterRevision === undefined) {
-      for (const version of this.list(scope)) initial.push(new StreamEvent("ADDED", version));
+      for (const version of this.objects.list(scope)) initial.push(new StreamEvent("ADDED", version));
       this.figures.initialEvents += initial.length;
       if (bookmark && options.marksInitialEnd) initial.push(bookmark(this.#progress.revision, true));
     } else if (afterRevision < this.#ring.completeAfter) throw new RevisionTooOldError(afterRevision, this.#ring.completeAfter);
@@ -287,30 +232,9 @@ export class WatchCache {
     return new CacheEvent(key.slice(prefix.length), revision, current, before);
   }
 
-  /** Keeps an index up to date from now on. */
-  addIndex(valuesOf: (version: ObjectVersion) => readonly string[]): CacheIndex {
-    const index = new CacheIndex(valuesOf, this.values());
-    this.#indexes.add(index);
-    return index;
-  }
-
-  addListener(listener: ChangeListener): { remove(): void } {
-    this.#listeners.add(listener);
-    return { remove: () => void this.#listeners.delete(listener) };
-  }
-
   /** Ends all watches; their clients take what is queued and watch again. */
   endWatches(): void {
     for (const watcher of this.#watchers.all()) watcher.close();
-  }
-
-  /** Keeps no index of these fields any longer. */
-  dropFieldIndexes(fields: Iterable<FieldValue>): void {
-    for (const field of fields) {
-      const index = this.#fieldIndexes.get(field);
-      if (index) this.#indexes.delete(index);
-      this.#fieldIndexes.delete(field);
-    }
   }
 
   /** Ends all watches; reads that wait fail with CacheStoppedError. */
@@ -323,19 +247,6 @@ export class WatchCache {
     this.endWatches();
     this.#progress.stop();
     this.#readiness.stop();
-  }
-
-  #between(prefix: string, from: string): Iterable<ObjectVersion> {
-    return this.#objects.between(from < prefix ? prefix : from, endOf(prefix));
-  }
-
-  #fieldIndex(fieldOf: FieldValue): CacheIndex {
-    let index = this.#fieldIndexes.get(fieldOf);
-    if (!index) {
-      index = this.addIndex((version) => [fieldOf(version)]);
-      this.#fieldIndexes.set(fieldOf, index);
-    }
-    return index;
   }
 
   async #load(): Promise<void> {
@@ -359,7 +270,9 @@ export class WatchCache {
         }
         // One that has begun while the mirror was lost would miss what has happened meanwhile.
         this.endWatches();
-        this.#replace(found, revision);
+        this.objects.replace(found);
+        this.#ring.reset(revision);
+        this.#progress.advance(revision);
         this.#loaded = true;
         this.figures.initializations++;
         this.#storeWatch = store.watch({
@@ -390,16 +303,6 @@ export class WatchCache {
     void this.#ready;
   }
 
-  #replace(found: ReadonlyMap<string, ObjectVersion>, revision: number): void {
-    for (const previous of [...this.values()]) if (!found.has(previous.key)) this.#put(previous.key, undefined, previous);
-    for (const [key, current] of found) {
-      const previous = this.#objects.get(key);
-      if (previous?.revision !== current.revision) this.#put(key, current, previous);
-    }
-    this.#ring.reset(revision);
-    this.#progress.advance(revision);
-  }
-
   #apply(events: readonly StoreEvent[], revision: number): void {
     const { codec, clock, prefix } = this.#options;
     const nowMs = events.length > 0 ? clock.monotonic() : 0;
@@ -408,9 +311,9 @@ export class WatchCache {
       const key = event.key.slice(prefix.length);
       const { kv } = event;
       const current = kv && this.#decoded(() => codec.version(kv));
-      const previous = this.#objects.get(key);
+      const previous = this.objects.get(key);
       if (!current && !previous) continue;
-      this.#put(key, current, previous);
+      this.objects.put(key, current, previous);
       const change = new CacheEvent(key, event.revision, current, previous);
       this.#ring.push(change, nowMs);
       this.#watchers.dispatch(change);
@@ -430,20 +333,6 @@ export class WatchCache {
       this.#ring.trim(clock.monotonic());
       this.#trimLater();
     });
-  }
-
-  #put(key: string, current: ObjectVersion | undefined, previous: ObjectVersion | undefined): void {
-    if (current) this.#objects.set(key, current);
-    else this.#objects.delete(key);
-    this.figures.bytes += (current?.storedBytes ?? 0) - (previous?.storedBytes ?? 0);
-    for (const index of this.#indexes) index.update(current, previous);
-    for (const listener of this.#listeners) {
-      try {
-        listener(current, previous);
-      } catch (error) {
-        this.#options.log.error("A listener of the watch cache failed", { prefix: this.#options.prefix, key, error });
-      }
-    }
   }
 
   /** An object that cannot be read is logged and left out: it must not take the others with it. */
@@ -486,11 +375,6 @@ function offerInScope(watcher: CacheWatcher, event: CacheEvent): void {
   }
   watcher.offer(event);
 }
-
-/** Above every key. */
-const lastKey = "\uffff";
-
-const endOf = (prefix: string): string => (prefix === "" ? lastKey : prefixEnd(prefix));
 
 function inKeyRange({ key, prefix }: CacheScope, candidate: string): boolean {
   return key === undefined ? candidate.startsWith(prefix) : candidate === key;
