@@ -7,7 +7,7 @@ import { parseTime } from "../../api/meta/time.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { Binding, Pod, PodCondition } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
-import type { ExpectedKind } from "./body.ts";
+import type { ExpectedKind } from "./expected-kind.ts";
 import type { ResourceStore } from "./resource-store.ts";
 import { updateObject } from "./update.ts";
 import { admissionRequest, type WriteEnvironment, type WriteRequest } from "./write-environment.ts";

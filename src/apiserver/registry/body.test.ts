@@ -2,7 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { parseJson } from "../../api/encode/json-text.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
-import { decodeAs, type ExpectedKind } from "./body.ts";
+import { decodeAs } from "./body.ts";
+import type { ExpectedKind } from "./expected-kind.ts";
 
 const deployment: ExpectedKind = { group: "apps", version: "v1", kind: "Deployment" };
 

@@ -14,7 +14,7 @@ import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { type PatchContent, unknownFormat } from "../http/negotiate.ts";
-import { type ExpectedKind, otherKindProblem } from "./body.ts";
+import { type ExpectedKind, otherKindProblem } from "./expected-kind.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { inPatchedOrder, type PatchParts, patchedText } from "./patched-text.ts";

@@ -7,9 +7,11 @@ import { negotiatePatch, notConsumed, type PatchContent } from "../http/negotiat
 import { addWarning } from "../http/warnings.ts";
 import type { ApiResponse, RequestContext } from "../request.ts";
 import { compileApply } from "./apply.ts";
-import { type ExpectedKind, readDeleteOptions, readObject, readPatchBody } from "./body.ts";
+import { readObject, readPatchBody } from "./body.ts";
 import { createObject } from "./create.ts";
 import { type DeleteResult, deletedStatus, deleteObject } from "./delete.ts";
+import { readDeleteOptions } from "./delete-options-body.ts";
+import type { ExpectedKind } from "./expected-kind.ts";
 import { listPage, writtenList } from "./list.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { compilePatch, type PatchFunction, unsupportedPatch } from "./patch.ts";

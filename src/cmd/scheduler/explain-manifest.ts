@@ -2,7 +2,7 @@
 // server gives each its defaults, and refuses what it would refuse, in a dry run.
 import { readFile } from "node:fs/promises";
 import { type KubernetesObject, keyOf, type New } from "../../api/meta/object.ts";
-import type { ResourceType } from "../../api/resource-type.ts";
+import { apiVersionOf, type ResourceType } from "../../api/resource-type.ts";
 import { deployments, jobs, pods, replicasets, replicationcontrollers, statefulsets } from "../../api/resources.generated.ts";
 import type { Pod, PodSpec, PodTemplateSpec } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
@@ -114,7 +114,7 @@ async function plannedWorkload(
   })) as Workload;
   const { name } = made.metadata;
   const wanted = replicas ?? count(made.spec);
-  const ownerReferences = [{ apiVersion: versionOf(owner), kind: owner.kind, name, uid: "planned", controller: true }];
+  const ownerReferences = [{ apiVersion: apiVersionOf(owner), kind: owner.kind, name, uid: "planned", controller: true }];
   const { template } = made.spec;
   const pod = { metadata: { ...template.metadata, namespace: made.metadata.namespace, ownerReferences }, spec: specOf(made) };
   const names = Array.from({ length: wanted }, (_, i) => `${name}-${i}`);
@@ -139,8 +139,6 @@ function specOf({ spec }: Workload): PodSpec {
   ];
   return { ...(template.spec as PodSpec), ...(volumes.length > 0 ? { volumes } : {}) };
 }
-
-const versionOf = ({ group, version }: ResourceType): string => (group === "" ? version : `${group}/${version}`);
 
 const dryRun = (client: Client, type: typeof pods, pod: New<Pod>): Promise<Pod> =>
   client.create(type, pod, { dryRun: true, fieldValidation: "Strict" });
