@@ -64,7 +64,7 @@ export function startServer(args) {
       const found = /https:\/\/[^:\s]+:(\d+)/.exec(String(text))?.[1];
       if (found) resolve(Number(found));
     });
-    ended.then(() => reject(new Error("the server has ended")));
+    void ended.then(() => reject(new Error("the server has ended")));
   });
   return { pid: child.pid, port, stop, began };
 }

@@ -62,10 +62,10 @@ describe("createBatchBackend()", () => {
       { next: backend, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 5, maxBatchSize: 3, maxWaitMs: 1000 },
     );
-    batch.write([eventOf("1"), eventOf("2")]);
+    void batch.write([eventOf("1"), eventOf("2")]);
     await clock.advance(500);
     expect(batches).toEqual([]);
-    batch.write([eventOf("3"), eventOf("4"), eventOf("5"), eventOf("6")]);
+    void batch.write([eventOf("3"), eventOf("4"), eventOf("5"), eventOf("6")]);
     await clock.settle();
     expect(batches).toEqual([["1", "2", "3"]]);
     expect(lost()).toBe(1);
@@ -74,7 +74,7 @@ describe("createBatchBackend()", () => {
       ["1", "2", "3"],
       ["4", "5"],
     ]);
-    batch.write([eventOf("7")]);
+    void batch.write([eventOf("7")]);
     await batch.stop();
     expect(batches.at(-1)).toEqual(["7"]);
   });
@@ -87,7 +87,7 @@ describe("createBatchBackend()", () => {
       { next: backend, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 100, maxBatchSize: 1, maxWaitMs: 0, throttle },
     );
-    batch.write(["1", "2", "3", "4"].map((id) => eventOf(id)));
+    void batch.write(["1", "2", "3", "4"].map((id) => eventOf(id)));
     await clock.settle();
     expect(batches).toHaveLength(2);
     await clock.advance(1000);
@@ -106,7 +106,7 @@ describe("createBatchBackend()", () => {
       { next: slow, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 9, maxBatchSize: 1, maxWaitMs: 0, concurrency: 2 },
     );
-    batch.write(["1", "2", "3"].map((id) => eventOf(id)));
+    void batch.write(["1", "2", "3"].map((id) => eventOf(id)));
     await clock.settle();
     expect(under).toHaveLength(2);
     under[1]?.();
@@ -130,7 +130,7 @@ describe("createBatchBackend()", () => {
       { next: broken, clock, logger: silentLogger, errors, dropped: errors },
       { bufferSize: 9, maxBatchSize: 2, maxWaitMs: 0 },
     );
-    batch.write([eventOf("1"), eventOf("2")]);
+    void batch.write([eventOf("1"), eventOf("2")]);
     await clock.settle();
     expect(lost()).toBe(2);
     await batch.stop();
