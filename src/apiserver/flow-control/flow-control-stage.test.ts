@@ -49,7 +49,10 @@ function setUp() {
   let objects = 0;
   let watchers = 0;
   const controller = new FlowController({ reader, clock, metrics }, { serverSeats: 4 });
-  const stage = flowControlStage({ controller, load: () => ({ objects, watchers }), clock }, { maxWaitMs: 1000 });
+  const stage = flowControlStage(
+    { controller, load: () => ({ objects, objectBytes: objects * 1000, watchers }), clock },
+    { maxWaitMs: 1000 },
+  );
   const answer: ApiResponse = { kind: "object", status: 200, object: {} };
   const ask = (context: RequestContext, durationMs = 100) =>
     stage(context, async () => {

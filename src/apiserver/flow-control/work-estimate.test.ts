@@ -3,21 +3,24 @@ import { parseRequestInfo } from "../http/request-info.ts";
 import type { RequestContext } from "../request.ts";
 import { estimateWork } from "./work-estimate.ts";
 
+const bytesPerObject = 2000;
+
 function estimate(method: string, url: string, load: { objects?: number; watchers?: number }, maxSeats = 100) {
   const [path = "", text = ""] = url.split("?");
   const query = new URLSearchParams(text);
   const context = { request: { query }, info: parseRequestInfo(method, path, query) } as unknown as RequestContext;
-  return estimateWork(context, () => ({ objects: load.objects ?? 0, watchers: load.watchers ?? 0 }), maxSeats);
+  const { objects = 0, watchers = 0 } = load;
+  return estimateWork(context, () => ({ objects, objectBytes: objects * bytesPerObject, watchers }), maxSeats);
 }
 
 describe("estimateWork()", () => {
   it.each([
-    ["GET", "/api/v1/pods", { objects: 450 }, 5],
+    ["GET", "/api/v1/pods", { objects: 225 }, 5],
     ["GET", "/api/v1/pods", { objects: 100_000 }, 10],
-    ["GET", "/api/v1/pods?limit=200", { objects: 100_000 }, 2],
-    ["GET", "/api/v1/pods?watch=1", { objects: 450 }, 5],
+    ["GET", "/api/v1/pods?limit=100", { objects: 100_000 }, 2],
+    ["GET", "/api/v1/pods?watch=1", { objects: 225 }, 5],
     ["GET", "/api/v1/pods?watch=1&resourceVersion=7", { objects: 450 }, 1],
-    ["GET", "/api/v1/pods?watch=1&resourceVersion=7&sendInitialEvents=true", { objects: 450 }, 5],
+    ["GET", "/api/v1/pods?watch=1&resourceVersion=7&sendInitialEvents=true", { objects: 225 }, 5],
     ["GET", "/api/v1/namespaces/n/pods?fieldSelector=metadata.name%3Dp", { objects: 450 }, 1],
     ["GET", "/api/v1/namespaces/n/pods/p", { objects: 450 }, 1],
     ["GET", "/healthz", { objects: 450 }, 1],
@@ -25,8 +28,15 @@ describe("estimateWork()", () => {
     expect(estimate(method, url, load)).toEqual({ seats, finalSeats: 0, additionalMs: 0 });
   });
 
+  it("counts one object where a list can only have one", () => {
+    const load = { objects: 2, objectBytes: 700_000, watchers: 0 };
+    const query = new URLSearchParams("fieldSelector=metadata.name=p");
+    const info = parseRequestInfo("GET", "/api/v1/namespaces/n/secrets", query);
+    expect(estimateWork({ request: { query }, info } as unknown as RequestContext, () => load, 100).seats).toBe(4);
+  });
+
   it("gives a list no more of its level than one request may take", () => {
-    expect(estimate("GET", "/api/v1/pods", { objects: 450 }, 3).seats).toBe(3);
+    expect(estimate("GET", "/api/v1/pods", { objects: 225 }, 3).seats).toBe(3);
   });
 
   it("adds the telling of watchers to writes, narrower and longer where seats are few", () => {

@@ -1,15 +1,16 @@
-// What a request will cost, in seats: lists by the number of objects they hold, writes by the watchers that will be told of
-// them, everything else one. Upstream reckons lists by the size of the objects, 100 KB to a seat and at most 1 MB; here an
-// object counts as 1 KB.
+// What a request will cost, in seats: lists by the size of what they hold, 100 KB to a seat and 1 MB at most, since no more of them
+// is in memory at once; writes by the watchers that will be told of them; everything else one.
 import type { HistogramSeries } from "../../base/metrics.ts";
 import { booleanOf } from "../registry/request-options.ts";
 import type { RequestContext } from "../request.ts";
 import type { WorkEstimate } from "./fair-queues.ts";
 
-/** How many objects and watchers a resource has; undefined for what is not served. */
-export type ResourceLoad = (context: RequestContext) => { readonly objects: number; readonly watchers: number } | undefined;
+/** What a resource has; undefined for what is not served. */
+export type ResourceLoad = (
+  context: RequestContext,
+) => { readonly objects: number; readonly objectBytes: number; readonly watchers: number } | undefined;
 
-const objectsPerSeat = 100;
+const bytesPerSeat = 100_000;
 const watchesPerSeat = 10;
 const eventMs = 5;
 const maxSeats = 10;
@@ -42,13 +43,13 @@ export function estimateWork(
 
 function estimateList(context: RequestContext, load: ResourceLoad, maximum: number): WorkEstimate {
   const { info, request } = context;
-  if (info.name !== "") return single;
   const { query } = request;
   if (info.verb === "watch" && !wantsInitialEvents(query)) return single;
-  const objects = load(context)?.objects ?? 0;
-  if (objects <= objectsPerSeat || maximum <= 1) return single;
-  const limit = Number(query.get("limit") ?? 0);
-  const seats = Math.min(maximum, Math.ceil((limit > 0 ? Math.min(limit, objects) : objects) / objectsPerSeat));
+  const { objects = 0, objectBytes = 0 } = load(context) ?? {};
+  if (objectBytes <= bytesPerSeat || maximum <= 1) return single;
+  const limit = info.name !== "" ? 1 : Number(query.get("limit") ?? 0);
+  const share = limit > 0 && limit < objects ? limit / objects : 1;
+  const seats = Math.min(maximum, Math.ceil((share * objectBytes) / bytesPerSeat));
   return { seats, finalSeats: 0, additionalMs: 0 };
 }
 

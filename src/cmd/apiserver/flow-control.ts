@@ -38,7 +38,7 @@ export function createFlowControl({ settings, stores, clock, metrics, filters }:
   const observeWait = (seconds: number): void => stage.observe(seconds);
   const load = ({ info }: RequestContext) => {
     const cache = stores.find(info.apiGroup, info.apiVersion, info.resource)?.cache;
-    return cache && { objects: cache.objects.size, watchers: cache.watcherCount };
+    return cache && { objects: cache.objects.size, objectBytes: cache.figures.bytes, watchers: cache.watcherCount };
   };
   return {
     stage: flowControlStage({ controller, load, clock, inFlight, observeWait }, { maxWaitMs: settings.requestTimeoutMs / 4 }),
