@@ -4,7 +4,7 @@
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { type KeyValue, type Operation, prefixEnd, type Store } from "../../storage/store.ts";
 import { withDeletionMark } from "../registry/delete.ts";
-import { encodeForStorage } from "../watch-cache/object-version.ts";
+import { encodeForStorage } from "../watch-cache/stored-json.ts";
 
 /** Objects read at a time. */
 const pageSize = 500;

@@ -2,7 +2,8 @@
 // when they are asked for. Where a webhook converts (custom resources), versions have to be prepared first: many in one call,
 // each at most once for all who ask at the same time.
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { ObjectVersion, withResourceVersion } from "../watch-cache/object-version.ts";
+import { ObjectVersion } from "../watch-cache/object-version.ts";
+import { withResourceVersion } from "../watch-cache/stored-json.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 
 export class ObjectViews {

@@ -11,7 +11,7 @@ import type { AdmissionReader } from "../admission/admission.ts";
 import type { TransformingStore } from "../encryption/transforming-store.ts";
 import { CacheInformer, type VersionView } from "../watch-cache/cache-informer.ts";
 import type { EventRingOptions } from "../watch-cache/event-ring.ts";
-import { ObjectCodec } from "../watch-cache/object-version.ts";
+import { ObjectCodec } from "../watch-cache/object-codec.ts";
 import { RecentObjects, type RecentObjectsOptions } from "../watch-cache/recent-objects.ts";
 import type { ResourceFigures } from "../watch-cache/resource-figures.ts";
 import { WatchCache } from "../watch-cache/watch-cache.ts";

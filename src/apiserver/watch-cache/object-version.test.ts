@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { encodeForStorage, ObjectCodec, type ObjectVersion } from "./object-version.ts";
+import { ObjectCodec } from "./object-codec.ts";
+import type { ObjectVersion } from "./object-version.ts";
 import { RecentObjects } from "./recent-objects.ts";
+import { encodeForStorage } from "./stored-json.ts";
 
 const prefix = "/registry/configmaps/";
 const object: KubernetesObject & { readonly data: object } = {

@@ -1,16 +1,20 @@
 // One version of one object: the value, where it lies and its JSON and protobuf bytes, shared by every get, list and watch
-// that sends this version. Objects are stored as upstream stores them with --storage-media-type=application/json: the object
-// without its resourceVersion, which is the key's modRevision. The JSON for clients is the stored bytes with the resource
-// version put in where metadata begins, while they are copied into an answer: nothing is serialised twice, or kept twice.
+// that sends this version. The JSON for clients is the stored bytes (stored-json.ts) with the resource version put in while they are
+// copied into an answer: nothing is serialised twice, or kept twice.
 import { protobufSchema, wrapMessage } from "../../api/encode/protobuf/envelope.ts";
 import { encodeMessage } from "../../api/encode/protobuf/message.ts";
-import { textWithSharedParts } from "../../api/encode/shared-texts.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { withoutSentEmpty } from "../../api/meta/sent-empty.ts";
-import { withSharedFields } from "../../api/patch/managed-fields/field-set.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
-import type { KeyValue } from "../../storage/store.ts";
-import { type Decoded, RecentObjects } from "./recent-objects.ts";
+import type { Decoded, RecentObjects } from "./recent-objects.ts";
+import {
+  encode,
+  fieldsOfMetadata,
+  metadataPrefix,
+  metadataPrefixLength,
+  typePrefix,
+  typePrefixLength,
+  withResourceVersion,
+} from "./stored-json.ts";
 
 /** The JSON of an object in two parts: ASCII, and then bytes that are shared. */
 export interface EncodedObject {
@@ -30,7 +34,7 @@ export interface VersionSource {
   readonly recent: RecentObjects;
 }
 
-type Labels = ObjectMeta["labels"];
+export type Labels = ObjectMeta["labels"];
 
 export type FieldOf = (object: KubernetesObject) => string;
 
@@ -224,195 +228,4 @@ function encodeAsMessage(object: KubernetesObject): Uint8Array {
   const schema = protobufSchema(object);
   if (!schema) throw new Error(`${object.apiVersion} ${object.kind} has no protobuf encoding`);
   return encodeMessage(schema, object);
-}
-
-/** `{"kind":"Pod","apiVersion":"v1",`: kinds and versions are identifiers, nothing in them is escaped. */
-function typePrefix({ kind, apiVersion }: Pick<KubernetesObject, "kind" | "apiVersion">): string {
-  return `{"kind":"${kind}","apiVersion":"${apiVersion}",`;
-}
-
-const emptyPrefixLength = '{"kind":"","apiVersion":"",'.length;
-
-function typePrefixLength({ kind, apiVersion }: KubernetesObject): number {
-  return emptyPrefixLength + kind.length + apiVersion.length;
-}
-
-/** JSON with kind, apiVersion and metadata first, as upstream writes it. */
-function encode(object: KubernetesObject): Buffer {
-  const text = textWithSharedParts(object) ?? JSON.stringify(isInOrder(object) ? object : inOrder(object));
-  // Memory of its own: in a slice of Node's pool, an object that stays would keep what its neighbours had.
-  const bytes = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
-  bytes.write(text);
-  return bytes;
-}
-
-function inOrder({ kind, apiVersion, metadata, ...rest }: KubernetesObject): object {
-  return { kind, apiVersion, metadata, ...rest };
-}
-
-const firstFields = ["kind", "apiVersion", "metadata"];
-
-/** Whether the fields that come first do so already: nothing has to be copied then. */
-function isInOrder(object: KubernetesObject): boolean {
-  let at = 0;
-  for (const field in object) {
-    if (field !== firstFields[at]) return false;
-    if (++at === firstFields.length) return true;
-  }
-  return false;
-}
-
-/** What is put into the store: the object without its resource version. */
-export function encodeForStorage(object: KubernetesObject): Uint8Array {
-  return encode(withoutResourceVersion(object));
-}
-
-const metadataKey = '"metadata":{';
-
-/** Where the fields of metadata begin in stored bytes; undefined where they do not begin as this program's do. */
-function fieldsOfMetadata(stored: Uint8Array, typePrefix: string): number | undefined {
-  const head = typePrefix + metadataKey;
-  if (stored.length <= head.length) return undefined;
-  return Buffer.from(stored.buffer, stored.byteOffset, head.length).toString("latin1") === head ? head.length : undefined;
-}
-
-function metadataPrefix(revision: number, stored: Uint8Array, fieldsAt: number): string {
-  return `${metadataKey}"resourceVersion":"${revision}"${stored[fieldsAt] === closingBrace ? "" : ","}`;
-}
-
-const emptyMetadataPrefixLength = `${metadataKey}"resourceVersion":""`.length;
-
-function metadataPrefixLength(revision: number, stored: Uint8Array, fieldsAt: number): number {
-  return emptyMetadataPrefixLength + `${revision}`.length + (stored[fieldsAt] === closingBrace ? 0 : 1);
-}
-
-const closingBrace = "}".charCodeAt(0);
-
-export function withResourceVersion<T extends KubernetesObject>(object: T, revision: number): T {
-  return { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
-}
-
-/** The object as it is compared and stored. */
-export function withoutResourceVersion<T extends KubernetesObject>(object: T): T {
-  if (!("resourceVersion" in object.metadata)) return object;
-  const { resourceVersion: _, ...metadata } = object.metadata;
-  return { ...object, metadata };
-}
-
-/** The object with the records of its fields' owners shared with other objects, as those of objects made here are. */
-function withSharedOwners<T extends KubernetesObject>(object: T): T {
-  const { metadata } = object;
-  if (!metadata?.managedFields) return object;
-  const managedFields = metadata.managedFields.map((entry) =>
-    entry.fieldsV1 ? { ...entry, fieldsV1: withSharedFields(entry.fieldsV1) } : entry,
-  );
-  return { ...object, metadata: { ...metadata, managedFields } };
-}
-
-export interface ObjectCodecOptions<T extends KubernetesObject> {
-  /** The resource's key prefix: "/registry/pods/". */
-  readonly prefix: string;
-  /** Upstream's defaults for fields that were added after the object was stored. Gives the same object where nothing was missing. */
-  readonly defaults?: ((object: T) => T) | undefined;
-  /** How selectors read the fields of what is stored. */
-  readonly fields?: readonly FieldOf[];
-  /** What is kept decoded, of all kinds together. */
-  readonly recent?: RecentObjects;
-  /** Called with every object that is decoded, or enters the cache: tests freeze it. */
-  readonly onObject?: ((object: T) => void) | undefined;
-}
-
-const maxSharedLabels = 1024;
-
-/**
- * Turns what the store holds into object versions. A write of this process remembers the object with the bytes it hands to
- * the store; a store in the process hands the same bytes to the watch, which then need not be parsed.
- */
-export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implements VersionSource {
-  readonly fields: readonly FieldOf[];
-  readonly recent: RecentObjects;
-  readonly #options: ObjectCodecOptions<T>;
-  /** The object as it was written, until there is a version of it. */
-  readonly #known = new WeakMap<Uint8Array, { object: T | undefined; version: ObjectVersion<T> | undefined }>();
-  #typePrefix = { kind: "", apiVersion: "", text: "" };
-  /** Labels of objects that are not decoded, by their JSON: the pods of a template have the same. */
-  readonly #labels = new Map<string, NonNullable<Labels>>();
-
-  constructor(options: ObjectCodecOptions<T>) {
-    this.#options = options;
-    this.fields = options.fields ?? [];
-    this.recent = options.recent ?? new RecentObjects();
-  }
-
-  /** The bytes to store for an object (its resource version is left out). */
-  toStored(object: T): Uint8Array {
-    const stored = encodeForStorage(object);
-    this.#known.set(stored, { object: withoutSentEmpty(object), version: undefined });
-    return stored;
-  }
-
-  /** Throws when the bytes are no JSON object. */
-  version(kv: KeyValue): ObjectVersion<T> {
-    const known = this.#known.get(kv.value);
-    if (known?.version?.revision === kv.modRevision) return known.version;
-    const key = kv.key.slice(this.#options.prefix.length);
-    const written = known?.object;
-    const version = written ? this.#make(key, written, kv.modRevision, kv.value) : this.#parse(key, kv);
-    if (known) {
-      known.version = version;
-      known.object = undefined;
-    } else this.#known.set(kv.value, { object: undefined, version });
-    return version;
-  }
-
-  /** Lets go of what is known of a value that will not be asked about again, while the store keeps it for its history. */
-  forget(value: Uint8Array): void {
-    this.#known.delete(value);
-  }
-
-  decode(key: string, revision: number, stored: Uint8Array): T {
-    const object = withResourceVersion(this.#decode(this.#options.prefix + key, stored).object, revision);
-    this.#options.onObject?.(object);
-    return object;
-  }
-
-  typePrefix({ kind, apiVersion }: KubernetesObject): string {
-    const known = this.#typePrefix;
-    if (known.kind === kind && known.apiVersion === apiVersion) return known.text;
-    const text = typePrefix({ kind, apiVersion });
-    this.#typePrefix = { kind, apiVersion, text };
-    return text;
-  }
-
-  sharedLabels(labels: Labels): Labels {
-    if (labels === undefined) return undefined;
-    const text = JSON.stringify(labels);
-    const known = this.#labels.get(text);
-    if (known !== undefined) return known;
-    if (this.#labels.size >= maxSharedLabels) this.#labels.clear();
-    this.#labels.set(text, labels);
-    return labels;
-  }
-
-  #parse(key: string, kv: KeyValue): ObjectVersion<T> {
-    const { object, isAsStored } = this.#decode(kv.key, kv.value);
-    return this.#make(key, object, kv.modRevision, isAsStored ? kv.value : undefined);
-  }
-
-  #decode(storageKey: string, stored: Uint8Array): { readonly object: T; readonly isAsStored: boolean } {
-    let parsed: T;
-    try {
-      parsed = withSharedOwners(JSON.parse(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString("utf8")) as T);
-    } catch (cause) {
-      throw new Error(`the value stored at ${storageKey} is not JSON`, { cause });
-    }
-    const object = this.#options.defaults ? this.#options.defaults(parsed) : parsed;
-    return { object, isAsStored: object === parsed };
-  }
-
-  #make(key: string, object: T, revision: number, stored: Uint8Array | undefined): ObjectVersion<T> {
-    const withVersion = withResourceVersion(object, revision);
-    this.#options.onObject?.(withVersion);
-    return new ObjectVersion(key, withVersion, revision, stored, this);
-  }
 }
