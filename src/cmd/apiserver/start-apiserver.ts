@@ -1,5 +1,6 @@
 // Wires an API server together: store, certificates, resources, authentication, authorization, admission, endpoints and
 // the HTTPS port. The command, the all-in-one and the tests start the same wiring.
+import { hostname as machineName } from "node:os";
 import { join } from "node:path";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { registerFeatureMetrics } from "../../api/semantics/feature-gates.ts";
@@ -39,6 +40,9 @@ import { createFilterMetrics } from "../../apiserver/http/filter-metrics.ts";
 import { createRequestMetrics } from "../../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../../apiserver/in-process-transport.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
+import { peerGate } from "../../apiserver/peer-options.ts";
+import type { PeerProxy } from "../../apiserver/peer-proxy/peer-proxy.ts";
+import { apiServerIdentity } from "../../apiserver/peers/identity-lease.ts";
 import { type ComponentChecks, componentStatuses } from "../../apiserver/registry/component-statuses.ts";
 import { createResourceHandler } from "../../apiserver/registry/handler.ts";
 import type { Computed } from "../../apiserver/registry/handler-types.ts";
@@ -83,7 +87,8 @@ import { loadKubeletClient } from "./kubelet-client.ts";
 import { externalAddress, followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
 import { logLevelFor, openDebugEndpoints } from "./open-debugging.ts";
 import { openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
-import { checkPeerAuthority, createPeers } from "./peers.ts";
+import { openPeerProxy, readPeerAuthority } from "./peer-proxy.ts";
+import { createPeers } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -95,6 +100,8 @@ export interface StartApiServerDeps {
   readonly logger?: Logger;
   /** Reaches nodes and pods that are simulated in this process. Default: there are none. */
   readonly dial?: Dial | undefined;
+  /** By which the server is known among those of its store. Default: the machine's name. */
+  readonly hostname?: string;
 }
 
 export interface RunningApiServer extends Running {
@@ -128,7 +135,7 @@ export async function startApiServer(settings: ApiServerSettings, deps: StartApi
 }
 
 async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stack: StopStack): Promise<RunningApiServer> {
-  const { clock } = deps;
+  const { clock, hostname = machineName() } = deps;
   const level = logLevelFor(settings);
   const logger = deps.logger ?? createLogger("apiserver", level ? { ...settings.log, level } : settings.log);
   const metrics = new MetricsRegistry();
@@ -140,7 +147,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     readAdmissionOptions(settings, { clock, logger: logger.named("admission"), metrics, stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
-  await checkPeerAuthority(settings);
+  const peerAuthority = await readPeerAuthority(settings);
   const tracing = stack.add(await openTracing(settings, { clock, logger: logger.named("tracing") }));
   const apis = await servedApis(settings, { clock, logger });
   const debugging = level && stack.add(await openDebugEndpoints(settings, { clock, logger: logger.named("debugging"), level }));
@@ -215,8 +222,22 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
       { requestTimeoutMs: settings.requestTimeoutMs, forwardsRedirects: settings.forwardsRedirects },
     ),
   );
+  const clientCertificate = () => proxyClient.current();
+  const tracer = tracing.tracer;
+  const peerProxy =
+    peerAuthority &&
+    (await openPeerProxy(
+      settings,
+      {
+        ...{ stores, clock, metrics, queues, stack, tracer, clientCertificate, tunnel: egress.controlplane },
+        authority: peerAuthority,
+        logger: logger.named("peer-proxy"),
+      },
+      apiServerIdentity(hostname),
+    ));
   const componentChecks: ComponentChecks = new Map();
   const api = wire({
+    peerProxy: peerProxy || undefined,
     computed: componentStatuses({ clock, components: componentChecks, stores: storeChecks }),
     stack,
     aggregator,
@@ -248,7 +269,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     state.stopping = true;
     // Everything is served on until balancers have noticed.
     if (settings.edge.shutdown.delayMs > 0) await clock.sleep(settings.edge.shutdown.delayMs);
-    if (settings.edge.shutdown.watchGraceMs === 0) aggregator.endWatches();
+    if (settings.edge.shutdown.watchGraceMs > 0) return;
+    aggregator.endWatches();
+    if (peerProxy) peerProxy.endWatches();
   });
   const client = countedClient(createClient(transportFor(loopbackUser)), { metrics, clock, host: `127.0.0.1:${https.port}` });
   stack.add(
@@ -269,7 +292,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     logger.warn("The administrator's kubeconfig is written anew", { file: adminKubeconfig, error: errorText(error) });
     return writeKubeconfig(adminKubeconfig, administrator);
   });
-  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { advertiseAddress, securePort: https.port }));
+  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { hostname, advertiseAddress, securePort: https.port }));
   state.ready.add("peer-endpoint-reconciler-controller");
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
@@ -283,6 +306,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
       client,
       apis.definitions.map(({ type }) => type),
     ),
+    peerProxy ? peerProxy.start() : undefined,
   ]).then(() => undefined);
   ready.catch((error: unknown) => logger.error("Bootstrap failed", { error }));
   if (settings.publishClusterInfo) {
@@ -311,6 +335,7 @@ interface Wiring {
   readonly computed: Computed;
   readonly stack: StopStack;
   readonly aggregator: Aggregator;
+  readonly peerProxy: PeerProxy | undefined;
   readonly audit: AuditStages | undefined;
   readonly tracing: Tracing;
   readonly debug: readonly EndpointSource[];
@@ -333,7 +358,7 @@ interface Wiring {
 }
 
 function wire(w: Wiring): ApiServer {
-  const { settings, sources, authorizer, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator, tracing } = w;
+  const { settings, sources, authorizer, clock, logger, stores, pki, metrics, state, advertiseAddress, aggregator, peerProxy, tracing } = w;
   const { reader } = stores;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
@@ -400,6 +425,7 @@ function wire(w: Wiring): ApiServer {
   });
   const constrained = settings.featureGates.enabled("ConstrainedImpersonation");
   const impersonating = constrained ? "constrainedimpersonation" : "impersonation";
+  const served = aggregator.routed(tracing.resources(resources));
   const flowControl = w.stack.add(createFlowControl({ settings, stores, clock, metrics, filters }));
   const api = createApiServer(
     {
@@ -425,7 +451,7 @@ function wire(w: Wiring): ApiServer {
         "authorization",
         authorizationStage(authorizer, createAuthorizationMetrics(metrics, clock, filters("authorization"))),
       ),
-      resources: aggregator.routed(tracing.resources(resources)),
+      resources: peerProxy ? peerProxy.routed(served) : served,
       endpoints: aggregator.routed(
         apiServerEndpoints({
           stores,
@@ -435,6 +461,8 @@ function wire(w: Wiring): ApiServer {
           logger,
           state,
           aggregator,
+          peerProxy,
+          countsPeers: settings.featureGates.enabled(peerGate),
           flagTexts: settings.flagTexts,
           storageChecks: settings.storageChecks,
           cbor: settings.featureGates.enabled("CBORServingAndStorage"),
