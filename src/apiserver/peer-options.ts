@@ -14,7 +14,11 @@ export interface PeerSettings {
 export const peerGate = "UnknownVersionInteroperabilityProxy";
 
 export const peerFlags = {
-  "peer-ca-file": flag(optionalText, undefined, "authority of other API servers' certificates: what they serve and this one does not is passed on to them"),
+  "peer-ca-file": flag(
+    optionalText,
+    undefined,
+    "authority of other API servers' certificates: what they serve and this one does not is passed on to them",
+  ),
   "peer-advertise-ip": flag(optionalText, undefined, "address at which other API servers reach this one; with the port"),
   "peer-advertise-port": flag(optionalText, undefined, "port at which other API servers reach this one"),
 };

@@ -91,7 +91,17 @@ interface Exchange extends Forwarded {
   readonly tracer: Tracer | undefined;
 }
 
-async function exchange({ target, context, address, more, clock, limitMs, watches, forwardsRedirects, tracer }: Exchange): Promise<ApiResponse> {
+async function exchange({
+  target,
+  context,
+  address,
+  more,
+  clock,
+  limitMs,
+  watches,
+  forwardsRedirects,
+  tracer,
+}: Exchange): Promise<ApiResponse> {
   const { request } = context;
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(request.signal.reason);

@@ -5,10 +5,7 @@ import type { MetricsRegistry } from "../../base/metrics.ts";
 export function countDiscovery(metrics: MetricsRegistry): (answered: "nopeer" | "peers, kept" | "peers, made") => void {
   const counter = (name: string, help: string) => metrics.counter(`aggregator_discovery_${name}`, `[ALPHA] ${help}`).series();
   const series = {
-    nopeer: counter(
-      "nopeer_requests_total",
-      "Counter of number of times no-peer (non peer-aggregated) discovery was requested",
-    ),
+    nopeer: counter("nopeer_requests_total", "Counter of number of times no-peer (non peer-aggregated) discovery was requested"),
     "peers, kept": counter(
       "peer_aggregated_cache_hits_total",
       "Counter of number of times discovery was served from peer-aggregated cache",

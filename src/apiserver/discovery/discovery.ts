@@ -123,14 +123,14 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
     async ({ request }) => {
       if (path === "/api" && request.method !== "GET") throw methodNotServed();
-      const { as, encoding, profile } = negotiateOutput(request, {
+      const { as, encoding, pretty, profile } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",
         cbor: false,
         routed: path === "/api",
       });
       if (!as) return objectOf(encoded(path, plain));
-      return aggregatedAnswer(aggregatedOf(path, profile, covers), encoding === "yaml", request.headers["if-none-match"]);
+      return aggregatedAnswer(aggregatedOf(path, profile, covers), { yaml: encoding === "yaml", pretty }, request.headers["if-none-match"]);
     };
 
   const handlers: Readonly<Record<string, Handler>> = {
@@ -196,10 +196,20 @@ function objectOf({ object, bytes }: EncodedDocument): Extract<ApiResponse, { ki
 }
 
 /** Clients keep the document and ask with its ETag whether it still holds. */
-async function aggregatedAnswer(document: EncodedDocument, yaml: boolean, ifNoneMatch: string | undefined): Promise<ApiResponse> {
+async function aggregatedAnswer(
+  document: EncodedDocument,
+  { yaml, pretty }: { readonly yaml: boolean; readonly pretty: boolean },
+  ifNoneMatch: string | undefined,
+): Promise<ApiResponse> {
   const etag = `"${document.etag}"`;
   const headers = { ETag: etag, Vary: "Accept", "Cache-Control": "public" };
   if (ifNoneMatch === etag) return { kind: "bytes", status: 304, contentType: "", bytes: new Uint8Array(), headers };
   if (yaml) return { kind: "bytes", status: 200, contentType: "application/yaml", bytes: await encodeYaml(document.object), headers };
-  return { kind: "bytes", status: 200, contentType: aggregatedType, bytes: document.bytes, headers };
+  return {
+    kind: "bytes",
+    status: 200,
+    contentType: aggregatedType,
+    bytes: pretty ? encodeJson(document.object, true) : document.bytes,
+    headers,
+  };
 }

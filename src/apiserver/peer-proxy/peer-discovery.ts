@@ -17,9 +17,9 @@ import type { DiscoveredGroup } from "../discovery/documents.ts";
 import type { RequestInfo } from "../http/request-info.ts";
 import { readPeerEndpoints } from "../peers/peer-endpoints.ts";
 import { ExcludedVersions } from "./excluded-versions.ts";
+import { markedAsPassedOn } from "./passed-on.ts";
 import { PeerLeases } from "./peer-leases.ts";
 import type { PeerMetrics } from "./peer-metrics.ts";
-import { markedAsPassedOn } from "./passed-on.ts";
 
 export interface PeerDiscoveryDeps {
   readonly reader: AdmissionReader;

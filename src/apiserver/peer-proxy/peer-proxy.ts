@@ -1,6 +1,6 @@
 // The mixed-version proxy (UnknownVersionInteroperabilityProxy): a request for a resource that this server does not serve, and
 // another API server of the same store does, is passed on to that one, and discovery shows what all of them serve. Puts the parts
-// together; docs/api-servers.md tells how they play together.
+// together; docs/api-settings.md says how it is used.
 import { serviceUnavailable } from "../../api/meta/status-error.ts";
 import type { Clock } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";

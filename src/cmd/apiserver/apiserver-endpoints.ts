@@ -185,7 +185,15 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state, aggregator, peerProxy, storageChecks, overrideChecks = [], checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({
+  stores,
+  state,
+  aggregator,
+  peerProxy,
+  storageChecks,
+  overrideChecks = [],
+  checks = [],
+}: EndpointDeps): HealthCheck[] {
   const checkPeers = (): void => {
     if (!peerProxy?.isSynced) throw new Error("not finished");
   };

@@ -292,7 +292,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     logger.warn("The administrator's kubeconfig is written anew", { file: adminKubeconfig, error: errorText(error) });
     return writeKubeconfig(adminKubeconfig, administrator);
   });
-  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { hostname, advertiseAddress, securePort: https.port }));
+  const peers = stack.add(
+    createPeers({ stores, client, logger, metrics, queues }, settings, { hostname, advertiseAddress, securePort: https.port }),
+  );
   state.ready.add("peer-endpoint-reconciler-controller");
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
