@@ -61,13 +61,16 @@ export function createPeers(
       return service.start();
     },
     startLoops() {
+      const known: Running[] = [];
       if (featureGates.enabled("APIServerIdentity"))
-        stack.add(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, { hostname, peerAddress }));
+        known.push(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, { hostname, peerAddress }));
       // Of another store there is no other server.
       if (etcd && featureGates.enabled(peerGate)) {
         const own = { prefix, identity: apiServerIdentity(hostname), address: { host, port } };
-        stack.add(keepPeerEndpoint({ store, clock, logger: logger.named("peer-endpoint") }, own));
+        known.push(keepPeerEndpoint({ store, clock, logger: logger.named("peer-endpoint") }, own));
       }
+      // A store that does not answer is waited for once.
+      stack.defer(() => Promise.all(known.map((running) => running.stop())).then(() => undefined));
       const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ipallocator-repair-controller" }));
       stack.add(startServiceRepair({ stores, client, recorder, queues, portErrors, logger: logger.named("service-repair") }));
     },
