@@ -1,21 +1,26 @@
-// The flags by which API servers on one store find each other (the gate UnknownVersionInteroperabilityProxy, on by default as
-// upstream): the address that stands in the server's identity lease. Requests are not passed on from one to another here.
+// The flags by which API servers on one store find each other and pass requests on (the gate UnknownVersionInteroperabilityProxy, on
+// by default as upstream).
 import type { FeatureGates } from "../api/semantics/feature-gates.ts";
 import { FlagError, type FlagValues, flag, optionalText, refuse } from "../base/flags.ts";
+import type { PeerAddress } from "./peers/peer-endpoints.ts";
 
 export interface PeerSettings {
-  /** PEM; nothing is done with it beyond reading it. */
+  /** PEM of the authority of other servers' certificates: with it requests are passed on to them. */
   readonly caFile?: string;
-  /** "10.0.0.1:6443", where it is another address than the one that the server is reached at. */
-  readonly advertiseAddress?: string;
+  /** Where it is another address than the one that the server is reached at. */
+  readonly advertiseAddress?: PeerAddress;
 }
 
 export const peerGate = "UnknownVersionInteroperabilityProxy";
 
 export const peerFlags = {
-  "peer-ca-file": flag(optionalText, undefined, "authority of other API servers' certificates; checked only, as none of them is called"),
-  "peer-advertise-ip": flag(optionalText, undefined, "address in this server's identity lease, for other API servers; with the port"),
-  "peer-advertise-port": flag(optionalText, undefined, "port in this server's identity lease, for other API servers"),
+  "peer-ca-file": flag(
+    optionalText,
+    undefined,
+    "authority of other API servers' certificates: what they serve and this one does not is passed on to them",
+  ),
+  "peer-advertise-ip": flag(optionalText, undefined, "address at which other API servers reach this one; with the port"),
+  "peer-advertise-port": flag(optionalText, undefined, "port at which other API servers reach this one"),
 };
 
 /** Throws FlagError. */
@@ -28,5 +33,5 @@ export function peerOptions(values: FlagValues<typeof peerFlags>, gates: Feature
   if (!ip || !port) return caFile;
   const number = Number(port);
   if (!/^\d+$/.test(port) || number < 1 || number > 65535) throw new FlagError("--peer-advertise-port: expected a port from 1 to 65535");
-  return { ...caFile, advertiseAddress: ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}` };
+  return { ...caFile, advertiseAddress: { host: ip, port: number } };
 }

@@ -4,7 +4,7 @@ import { configmaps, deployments, horizontalpodautoscalers, horizontalpodautosca
 import type { APIService } from "../../api/types/apiregistration-v1.ts";
 import type { Service } from "../../api/types/core-v1.ts";
 import type { EndpointSlice } from "../../api/types/discovery-v1.ts";
-import { aggregatedDiscovery, groupsOf, inListOrder } from "../discovery/documents.ts";
+import { discoveredGroups, groupsOf, inListOrder } from "../discovery/documents.ts";
 import { checkService } from "./check-service.ts";
 import { automanagedLabel, decideRegistration, type WantedApiService } from "./decide-registration.ts";
 import { answeredHeaders, forwardedHeaders } from "./forwarded-headers.ts";
@@ -170,7 +170,7 @@ describe("mergeGroups()", () => {
       { ...registered("apps", "v1", [17_800, 15]), remote },
     ]);
     expect(groups.at(-1)?.name).toBe("none.example.com");
-    const { items } = aggregatedDiscovery(groups) as { items: { metadata: { name?: string }; versions: unknown[] }[] };
+    const items = discoveredGroups(groups);
     expect(items.map(({ metadata }) => metadata.name)).toEqual([undefined, "apps", "autoscaling"]);
     expect(items[1]?.versions).toEqual([{ version: "v1", resources: [{ resource: "widgets" }], freshness: "Current" }]);
   });

@@ -22,13 +22,13 @@ import { createServiceResolver } from "../webhook/service-resolver.ts";
 import { aggregatedOpenApi } from "./aggregated-openapi.ts";
 import { type AutoRegistration, startAutoRegistration } from "./auto-registration.ts";
 import { startAvailability } from "./availability.ts";
-import type { ClientPair } from "./backend.ts";
 import { Backends } from "./backends.ts";
 import { registrationGroup } from "./group-priorities.ts";
 import { mergeGroups, type RegisteredVersion } from "./merge-groups.ts";
 import { type AggregationProxy, createProxy } from "./proxy.ts";
 import { RemoteDiscovery } from "./remote-discovery.ts";
 import { RemoteOpenApi } from "./remote-openapi.ts";
+import type { ClientPair } from "./remote-server.ts";
 
 export interface AggregatorDeps {
   /** Where its work queue is counted. */

@@ -1,10 +1,19 @@
-// Reads a document of an extension server for this server's own use: discovery, OpenAPI, and whether it answers at all. Every
+// Reads a document of another API server for this server's own use: discovery, OpenAPI, and whether it answers at all. Every
 // read has a deadline and a size that it may not exceed.
 import type { Clock } from "../../base/clock.ts";
 import type { UserInfo } from "../authn/user.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";
-import type { Backend } from "./backend.ts";
+import type { Address } from "./backend-request.ts";
 import { userHeaders } from "./forwarded-headers.ts";
+import type { RequestTarget } from "./remote-server.ts";
+
+/** The server whose document it is. */
+export interface DocumentServer extends Pick<RequestTarget, "send"> {
+  /** Why no connection can be made, whatever the server does. */
+  readonly problem?: string | undefined;
+  /** Throws where there is no address. */
+  resolve(): Address;
+}
 
 export interface DocumentRequest {
   readonly path: string;
@@ -15,6 +24,8 @@ export interface DocumentRequest {
   readonly accept?: string;
   /** Of the document that is known already: the answer may then be 304. */
   readonly etag?: string | undefined;
+  /** Besides the others, by lower-case name. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
@@ -28,9 +39,9 @@ export interface FetchedDocument {
 }
 
 /** Throws an Error whose message says, as upstream's client does, why there is no answer. */
-export async function fetchDocument(backend: Backend, request: DocumentRequest, clock: Clock): Promise<FetchedDocument> {
-  if (backend.problem !== undefined) throw new Error(backend.problem);
-  const address = backend.resolve();
+export async function fetchDocument(server: DocumentServer, request: DocumentRequest, clock: Clock): Promise<FetchedDocument> {
+  if (server.problem !== undefined) throw new Error(server.problem);
+  const address = server.resolve();
   const host = `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
   const url = `https://${host}${request.path}`;
   const limit = new AbortController();
@@ -44,9 +55,10 @@ export async function fetchDocument(backend: Backend, request: DocumentRequest, 
       accept: request.accept ?? "application/json",
       "user-agent": "kube-aggregator",
       ...(request.etag ? { "if-none-match": request.etag } : {}),
+      ...request.headers,
       ...userHeaders(request.user),
     };
-    const response = await backend.send({ method: "GET", path: request.path, headers, signal: limit.signal }, address);
+    const response = await server.send({ method: "GET", path: request.path, headers, signal: limit.signal }, address);
     const text = await readText(response, request.maxBytes);
     const { etag = "", "content-type": contentType = "" } = response.headers;
     return { url, status: response.statusCode ?? 0, contentType, etag, text };

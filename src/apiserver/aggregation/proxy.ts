@@ -1,30 +1,12 @@
-// Sends a request on to the extension server whose it is, and its answer back, streaming both ways; watches and upgrades
-// (WebSocket, SPDY) too. The request has been authenticated, authorized and classified before. The texts are upstream's.
-import type { Clock } from "../../base/clock.ts";
-import { errorText, type Logger } from "../../base/log.ts";
-import type { Tracer } from "../../base/tracing.ts";
-import { passThrough, plainRefusal } from "../../rpc/upgrade.ts";
-import { forwardedBody } from "../http/forwarded-body.ts";
-import { plainText } from "../http/plain-text.ts";
-import { isLongRunning } from "../http/request-info.ts";
-import type { ApiRequest, ApiResponse, RequestContext } from "../request.ts";
-import { connectionProblem } from "../webhook/webhook-error.ts";
+// Sends a request on to the extension server whose it is, where that can be reached. The texts are upstream's.
+import type { Logger } from "../../base/log.ts";
+import type { ApiResponse, RequestContext } from "../request.ts";
 import type { Backend } from "./backend.ts";
-import type { Address, BackendAnswer } from "./backend-request.ts";
-import { answeredHeaders, forwardedHeaders } from "./forwarded-headers.ts";
+import type { Address } from "./backend-request.ts";
+import { createForwarder, type ForwarderDeps, type ForwarderOptions, failure } from "./forward-request.ts";
 
-export interface ProxyDeps {
-  readonly clock: Clock;
+export interface ProxyDeps extends ForwarderDeps {
   readonly logger: Logger;
-  /** Absent where nothing is traced. */
-  readonly tracer?: Tracer | undefined;
-}
-
-export interface ProxyOptions {
-  /** How long a whole exchange may take that is no watch, log, exec or the like. Default 60 s. */
-  readonly requestTimeoutMs?: number;
-  /** Whether clients are told where an extension server redirects them, instead of 502. Default false. */
-  readonly forwardsRedirects?: boolean;
 }
 
 export type ForwardRequest = (backend: Backend, context: RequestContext) => Promise<ApiResponse>;
@@ -35,150 +17,25 @@ export interface AggregationProxy {
   endWatches(): void;
 }
 
-/** Discovery of one group version is asked for by every client, and has to be quick. */
-const discoveryTimeoutMs = 5000;
-const dialTimeoutMs = 30_000;
-
-export function createProxy(
-  deps: ProxyDeps,
-  { requestTimeoutMs = 60_000, forwardsRedirects = false }: ProxyOptions = {},
-): AggregationProxy {
-  const watches = new Set<AbortController>();
-  const forward: ForwardRequest = async (backend, context) => {
-    if (!backend.available) {
-      context.terminated = 503;
-      return failure(503, "service unavailable");
-    }
-    if (backend.problem !== undefined) return failure(500, backend.problem);
-    let address: Address;
-    try {
-      address = backend.resolve();
-    } catch (error) {
-      context.terminated = 503;
-      deps.logger.error("No endpoint of an API service", { apiService: backend.apiService, error });
-      return failure(503, "service unavailable");
-    }
-    if (context.request.upgrade) return upgrade(backend, context, address);
-    const { info } = context;
-    const isDiscovery = !info.isResourceRequest && info.path.split("/").filter((part) => part !== "").length === 3;
-    const limitMs = isDiscovery ? Math.min(discoveryTimeoutMs, requestTimeoutMs) : isLongRunning(info) ? undefined : requestTimeoutMs;
-    return exchange({ backend, context, address, clock: deps.clock, limitMs, watches, forwardsRedirects, tracer: deps.tracer });
-  };
+export function createProxy(deps: ProxyDeps, options: ForwarderOptions = {}): AggregationProxy {
+  const forwarder = createForwarder(deps, options);
   return {
-    forward,
-    endWatches() {
-      for (const watch of watches) watch.abort(ended);
+    async forward(backend, context) {
+      if (!backend.available) {
+        context.terminated = 503;
+        return failure(503, "service unavailable");
+      }
+      if (backend.problem !== undefined) return failure(500, backend.problem);
+      let address: Address;
+      try {
+        address = backend.resolve();
+      } catch (error) {
+        context.terminated = 503;
+        deps.logger.error("No endpoint of an API service", { apiService: backend.apiService, error });
+        return failure(503, "service unavailable");
+      }
+      return forwarder.forward({ target: backend, address, context });
     },
+    endWatches: () => forwarder.endWatches(),
   };
-}
-
-/** Why a watch that the server ends itself is over: no failure. */
-const ended = Symbol("ended");
-
-/** A plain text with a line break, as Go's http.Error writes it. */
-const failure = (status: number, text: string): ApiResponse => plainText(status, `${text}\n`);
-
-function headersFor({ request, user, auditId }: RequestContext, { host, port }: Address): ReturnType<typeof forwardedHeaders> {
-  const { path, remoteAddress, headers } = request;
-  const authority = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return forwardedHeaders(headers, { user, host: authority, path, remoteAddress, auditId });
-}
-
-function pathWithQuery({ path, query }: ApiRequest): string {
-  return query.size > 0 ? `${path}?${query.toString()}` : path;
-}
-
-interface Exchange {
-  readonly backend: Backend;
-  readonly context: RequestContext;
-  readonly address: Address;
-  readonly clock: Clock;
-  /** Undefined for what is long-running. */
-  readonly limitMs: number | undefined;
-  /** What is long-running now. */
-  readonly watches: Set<AbortController>;
-  readonly forwardsRedirects: boolean;
-  readonly tracer: Tracer | undefined;
-}
-
-async function exchange({ tracer, backend, context, address, clock, limitMs, watches, forwardsRedirects }: Exchange): Promise<ApiResponse> {
-  const { request } = context;
-  const stop = new AbortController();
-  const onAbort = (): void => stop.abort(request.signal.reason);
-  const timer = limitMs === undefined ? undefined : clock.after(limitMs, () => stop.abort(new Error("context deadline exceeded")));
-  request.signal.addEventListener("abort", onAbort, { once: true });
-  if (request.signal.aborted) onAbort();
-  if (limitMs === undefined) watches.add(stop);
-  const finish = (): void => {
-    timer?.cancel();
-    watches.delete(stop);
-    request.signal.removeEventListener("abort", onAbort);
-  };
-  try {
-    const { body, headers } = forwardedBody(request);
-    const outgoing = { method: request.method, path: pathWithQuery(request), signal: stop.signal, ...(body ? { body } : {}) };
-    const send = (traceparent?: string): Promise<BackendAnswer> => {
-      const told = traceparent === undefined ? {} : { traceparent };
-      return backend.send({ ...outgoing, headers: { ...headersFor(context, address), ...headers, ...told } }, address);
-    };
-    const attributes = { "http.request.method": request.method, "url.path": request.path };
-    const response = await (tracer
-      ? tracer.within(`HTTP ${request.method}`, { kind: "client", attributes }, () => send(tracer.traceparent()))
-      : send());
-    return isRedirect(response) && !forwardsRedirects ? redirectRefused(response, finish) : answerWith(response, stop, finish);
-  } catch (error) {
-    finish();
-    const why = stop.signal.aborted ? errorText(stop.signal.reason) : connectionProblem(error).why;
-    return failure(503, `error trying to reach service: ${why}`);
-  }
-}
-
-const isRedirect = ({ statusCode = 0, headers }: BackendAnswer): boolean => statusCode >= 300 && statusCode <= 399 && !!headers.location;
-
-function redirectRefused(response: BackendAnswer, finish: () => void): ApiResponse {
-  finish();
-  response.destroy();
-  return failure(502, "the backend attempted to redirect this request, which is not permitted");
-}
-
-function answerWith(response: BackendAnswer, stop: AbortController, finish: () => void): ApiResponse {
-  return {
-    kind: "stream",
-    status: response.statusCode ?? 502,
-    contentType: response.headers["content-type"] ?? "",
-    chunks: chunksOf(response, stop, finish),
-    asIs: true,
-    headers: answeredHeaders(response.headers),
-  };
-}
-
-async function* chunksOf(response: BackendAnswer, { signal }: AbortController, finish: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    yield* response;
-  } catch (error) {
-    if (signal.reason !== ended) throw signal.aborted ? signal.reason : error;
-  } finally {
-    finish();
-  }
-}
-
-function upgrade(backend: Backend, context: RequestContext, address: Address): ApiResponse {
-  const { request } = context;
-  const { connection = "Upgrade", upgrade: protocol = "" } = request.headers;
-  const headers: Record<string, string | readonly string[]> = { connection, upgrade: protocol };
-  for (const [name, value] of Object.entries(headersFor(context, address)))
-    if (value !== undefined) headers[name] = Array.isArray(value) ? value : String(value);
-  // The names of protocols are told apart by their lines.
-  const protocols = request.headerLines("x-stream-protocol-version");
-  if (protocols.length > 0) headers["x-stream-protocol-version"] = protocols;
-  const url = new URL(`https://${headers.host}${pathWithQuery(request)}`);
-  const options = {
-    method: request.method,
-    headers,
-    tls: backend.tls,
-    agents: backend.agents,
-    timeoutMs: dialTimeoutMs,
-    refusal: plainRefusal(503),
-  };
-  return { kind: "upgrade", serve: (client) => void passThrough(client, url, options) };
 }

@@ -5,12 +5,12 @@ import { KeyedQueue, type KeyOutcome } from "../../base/keyed-queue.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Logger } from "../../base/log.ts";
 import type { QueueFigures } from "../../client/queue-figures.ts";
-import type { RemoteVersion } from "../discovery/documents.ts";
+import type { DiscoveredResource, RemoteVersion } from "../discovery/documents.ts";
 import { aggregatorUser } from "./availability.ts";
 import type { Backend } from "./backend.ts";
 import type { BackendListener, Backends } from "./backends.ts";
 import { fetchDocument } from "./fetch-document.ts";
-import { type RemoteResource, type RemoteResources, readGroupDiscoveryList, readResourceList } from "./remote-documents.ts";
+import { type RemoteResources, readGroupDiscoveryList, readResourceList } from "./remote-documents.ts";
 
 export interface RemoteDiscoveryDeps {
   /** Where its work queue is counted. */
@@ -108,7 +108,7 @@ export class RemoteDiscovery implements BackendListener, Running {
     this.#generation++;
   }
 
-  async #ask(backend: Backend, signal: AbortSignal): Promise<readonly RemoteResource[]> {
+  async #ask(backend: Backend, signal: AbortSignal): Promise<readonly DiscoveredResource[]> {
     const key = serviceKey(backend.service);
     const known = this.#documents.get(key);
     const groupVersion = `${backend.group}/${backend.version}`;
@@ -135,8 +135,8 @@ export class RemoteDiscovery implements BackendListener, Running {
   }
 
   /** The list of before where it says the same, so that nobody takes it for a change. */
-  #sameAsBefore(name: string, resources: readonly RemoteResource[]): readonly RemoteResource[] {
-    const before = this.version(name).resources as readonly RemoteResource[];
+  #sameAsBefore(name: string, resources: readonly DiscoveredResource[]): readonly DiscoveredResource[] {
+    const before = this.version(name).resources;
     return JSON.stringify(before) === JSON.stringify(resources) ? before : resources;
   }
 }

@@ -1,11 +1,10 @@
 // The discovery documents of extension servers: what they say in the aggregated form, and the older list of one group version
 // turned into it. What does not have the form is refused: other clients would have to read it.
 
-/** An APIResourceDiscovery as it is sent on. */
-export type RemoteResource = Readonly<Record<string, unknown>> & { readonly resource: string };
+import type { DiscoveredGroup, DiscoveredResource, DiscoveredVersion } from "../discovery/documents.ts";
 
 /** By "group/version". */
-export type RemoteResources = ReadonlyMap<string, readonly RemoteResource[]>;
+export type RemoteResources = ReadonlyMap<string, readonly DiscoveredResource[]>;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -21,20 +20,29 @@ function listOf(value: unknown, what: string): readonly Json[] {
 
 /** An APIGroupDiscoveryList. Throws where it is none. */
 export function readGroupDiscoveryList(text: string): RemoteResources {
-  const document: unknown = JSON.parse(text);
-  if (!isObject(document) || document.kind !== "APIGroupDiscoveryList") throw new Error("discovery: expected an APIGroupDiscoveryList");
-  const found = new Map<string, readonly RemoteResource[]>();
-  for (const { metadata, versions } of listOf(document.items, "items")) {
-    const group = isObject(metadata) && typeof metadata.name === "string" ? metadata.name : "";
-    for (const { version, resources } of listOf(versions, "versions")) {
-      if (found.size >= maxGroupVersions) throw new Error(`discovery: more than ${maxGroupVersions} group versions`);
-      found.set(`${group}/${String(version)}`, listOf(resources, "resources").map(readResource));
-    }
-  }
+  const found = new Map<string, readonly DiscoveredResource[]>();
+  for (const { metadata, versions } of readDiscoveredGroups(text, { maxGroupVersions }))
+    for (const { version, resources = [] } of versions) found.set(`${metadata.name ?? ""}/${version}`, resources);
   return found;
 }
 
-function readResource(resource: Json): RemoteResource {
+/** The groups of an APIGroupDiscoveryList, as it has them. Throws where it is none, and where it has more than so many versions. */
+export function readDiscoveredGroups(text: string, limits: { readonly maxGroupVersions: number }): readonly DiscoveredGroup[] {
+  const document: unknown = JSON.parse(text);
+  if (!isObject(document) || document.kind !== "APIGroupDiscoveryList") throw new Error("discovery: expected an APIGroupDiscoveryList");
+  let count = 0;
+  const readVersion = ({ version, resources, freshness }: Json): DiscoveredVersion => {
+    if (++count > limits.maxGroupVersions) throw new Error(`discovery: more than ${limits.maxGroupVersions} group versions`);
+    const read = listOf(resources, "resources").map(readResource);
+    return { version: String(version), resources: read, ...(typeof freshness === "string" ? { freshness } : {}) };
+  };
+  return listOf(document.items, "items").map(({ metadata, versions }) => {
+    const group = isObject(metadata) && typeof metadata.name === "string" ? metadata.name : "";
+    return { metadata: group === "" ? {} : { name: group }, versions: listOf(versions, "versions").map(readVersion) };
+  });
+}
+
+function readResource(resource: Json): DiscoveredResource {
   if (typeof resource.resource !== "string") throw new Error("discovery: a resource has no name");
   const subresources = listOf(resource.subresources, "subresources").map(withResponseKind);
   return {
@@ -49,11 +57,11 @@ const withResponseKind = (resource: Json): Json =>
   isObject(resource.responseKind) ? resource : { ...resource, responseKind: { group: "", version: "", kind: "" } };
 
 /** An APIResourceList, in which subresources stand beside their resources. Throws where it is none. */
-export function readResourceList(text: string): readonly RemoteResource[] {
+export function readResourceList(text: string): readonly DiscoveredResource[] {
   const document: unknown = JSON.parse(text);
   if (!isObject(document) || document.kind !== "APIResourceList") throw new Error("discovery: expected an APIResourceList");
-  const found = new Map<string, RemoteResource & { subresources?: readonly Json[] }>();
-  const ofName = (name: string, listed: Json): RemoteResource & { subresources?: readonly Json[] } => {
+  const found = new Map<string, DiscoveredResource & { subresources?: readonly Json[] }>();
+  const ofName = (name: string, listed: Json): DiscoveredResource & { subresources?: readonly Json[] } => {
     const known = found.get(name);
     if (known) return known;
     const made = { resource: name, scope: listed.namespaced === true ? "Namespaced" : "Cluster", ...withResponseKind({}) };

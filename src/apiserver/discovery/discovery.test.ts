@@ -37,3 +37,41 @@ describe("/apis/GROUP/VERSION", () => {
     await expect(ask("GET", "/apis/apps/v9")).rejects.toMatchObject({ status: { code: 404, reason: "NotFound" } });
   });
 });
+
+describe("/apis in the aggregated form", () => {
+  const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+  const resources = [deployments as ResourceType];
+  let generation = 1;
+  const answered: string[] = [];
+  const withPeers = createDiscovery({
+    resources: () => resources,
+    serverAddress: () => "192.0.2.1:6443",
+    peers: {
+      get generation() {
+        return generation;
+      },
+      merge: (own) => [...own, { metadata: { name: `peers-${generation}` }, versions: [] }],
+    },
+    onProfile: (how) => answered.push(how),
+  });
+  const textOf = async (path: string, headers: Record<string, string>): Promise<string> => {
+    const response = await withPeers.find(path)?.(fakeContext({ info: { path }, headers }));
+    if (response?.kind !== "bytes") throw new Error(`answered with ${response?.kind}`);
+    return Buffer.from(response.bytes).toString();
+  };
+
+  it("has what peers serve, made anew when they have changed, and not for those who want this server's own", async () => {
+    expect(await textOf("/apis", { accept })).toContain("peers-1");
+    expect(await textOf("/apis", { accept })).toContain("peers-1");
+    generation = 2;
+    expect(await textOf("/apis", { accept })).toContain("peers-2");
+    expect(await textOf("/apis", { accept: `${accept};profile=nopeer` })).not.toContain("peers");
+    expect(answered).toEqual(["peers, made", "peers, kept", "peers, made", "nopeer"]);
+    expect(await textOf("/api", { accept })).not.toContain("peers");
+    expect(answered).toHaveLength(4);
+  });
+
+  it("is indented for a person", async () => {
+    expect(await textOf("/apis", { accept, "user-agent": "curl/8" })).toMatch(/^\{\n {2}"kind": "APIGroupDiscoveryList",\n/);
+  });
+});

@@ -14,6 +14,8 @@ import {
   apiGroup,
   apiResourceList,
   apiVersions,
+  type DiscoveredGroup,
+  discoveredGroups,
   discoveryPaths,
   groupsOf,
   inListOrder,
@@ -29,12 +31,29 @@ export interface DiscoveryOptions {
   readonly aggregated?: AggregatedGroups;
   /** Told when the documents of all groups are put together anew. */
   readonly onMerge?: () => void;
+  /** Where the server has peers whose groups stand in its aggregated document, too. */
+  readonly peers?: PeerGroups | undefined;
+  /** Told of each request for the aggregated document that says who is to be in it. */
+  readonly onProfile?: (answered: "nopeer" | "peers, kept" | "peers, made") => void;
+}
+
+/** What other servers of the same store serve besides. */
+export interface PeerGroups {
+  /** Another value when merge() would give something else. */
+  readonly generation: number;
+  merge(own: readonly DiscoveredGroup[]): readonly DiscoveredGroup[];
 }
 
 const aggregated = { kind: "APIGroupDiscoveryList", group: "apidiscovery.k8s.io", version: "v2" };
 const aggregatedType = `application/json;g=${aggregated.group};v=${aggregated.version};as=${aggregated.kind}`;
 const isAggregated = (as: GroupVersionKind): boolean =>
   as.kind === aggregated.kind && as.group === aggregated.group && as.version === aggregated.version;
+
+interface MergedDocument {
+  readonly of: Documents;
+  readonly generation: number;
+  readonly document: EncodedDocument;
+}
 
 interface Documents {
   readonly made: readonly ResourceType[];
@@ -48,6 +67,13 @@ interface EncodedDocument {
   readonly object: object;
   readonly bytes: Uint8Array;
   readonly etag: string;
+}
+
+const isNamed = ({ name }: ServedGroup): boolean => name !== "";
+
+function encodedDocument(object: object): EncodedDocument {
+  const bytes = encodeJson(object);
+  return { object, bytes, etag: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
 }
 
 const isCustom = ({ schema }: ResourceType): boolean => schema === undefined;
@@ -69,11 +95,27 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     const { groups, encoded: known } = documents();
     const found = known.get(key);
     if (found) return found;
-    const object = make(groups);
-    const bytes = encodeJson(object);
-    const document = { object, bytes, etag: createHash("sha512").update(bytes).digest("hex").toUpperCase() };
+    const document = encodedDocument(make(groups));
     known.set(key, document);
     return document;
+  };
+  let merged: MergedDocument | undefined;
+  /** Of all groups but the core one: peers serve that too, and under another path. */
+  const withPeers = (peers: PeerGroups): EncodedDocument => {
+    const of = documents();
+    const { generation } = peers;
+    const isKept = merged?.of === of && merged.generation === generation;
+    options.onProfile?.(isKept ? "peers, kept" : "peers, made");
+    if (!merged || !isKept) {
+      const own = discoveredGroups(of.groups.filter(isNamed));
+      merged = { of, generation, document: encodedDocument(aggregatedDiscovery(peers.merge(own))) };
+    }
+    return merged.document;
+  };
+  const aggregatedOf = (path: string, profile: string, covers: (group: ServedGroup) => boolean): EncodedDocument => {
+    if (profile === "nopeer") options.onProfile?.("nopeer");
+    else if (options.peers && path === "/apis") return withPeers(options.peers);
+    return encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(discoveredGroups(groups.filter(covers))));
   };
 
   /** /api and /apis: the plain list, or everything at once for those who ask for it. */
@@ -81,15 +123,14 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     (path: string, plain: (groups: readonly ServedGroup[]) => object, covers: (group: ServedGroup) => boolean): Handler =>
     async ({ request }) => {
       if (path === "/api" && request.method !== "GET") throw methodNotServed();
-      const { as, encoding } = negotiateOutput(request, {
+      const { as, encoding, pretty, profile } = negotiateOutput(request, {
         allows: isAggregated,
         encodes: (asked, target) => !target || asked !== "protobuf",
         cbor: false,
         routed: path === "/api",
       });
       if (!as) return objectOf(encoded(path, plain));
-      const document = encoded(`aggregated ${path}`, (groups) => aggregatedDiscovery(groups.filter(covers)));
-      return aggregatedAnswer(document, encoding === "yaml", request.headers["if-none-match"]);
+      return aggregatedAnswer(aggregatedOf(path, profile, covers), { yaml: encoding === "yaml", pretty }, request.headers["if-none-match"]);
     };
 
   const handlers: Readonly<Record<string, Handler>> = {
@@ -104,8 +145,8 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
     ),
     "/apis": root(
       "/apis",
-      (groups) => ({ kind: "APIGroupList", apiVersion: "v1", groups: inListOrder(groups.filter((g) => g.name !== "")).map(apiGroup) }),
-      (g) => g.name !== "",
+      (groups) => ({ kind: "APIGroupList", apiVersion: "v1", groups: inListOrder(groups.filter(isNamed)).map(apiGroup) }),
+      isNamed,
     ),
   };
 
@@ -155,10 +196,20 @@ function objectOf({ object, bytes }: EncodedDocument): Extract<ApiResponse, { ki
 }
 
 /** Clients keep the document and ask with its ETag whether it still holds. */
-async function aggregatedAnswer(document: EncodedDocument, yaml: boolean, ifNoneMatch: string | undefined): Promise<ApiResponse> {
+async function aggregatedAnswer(
+  document: EncodedDocument,
+  { yaml, pretty }: { readonly yaml: boolean; readonly pretty: boolean },
+  ifNoneMatch: string | undefined,
+): Promise<ApiResponse> {
   const etag = `"${document.etag}"`;
   const headers = { ETag: etag, Vary: "Accept", "Cache-Control": "public" };
   if (ifNoneMatch === etag) return { kind: "bytes", status: 304, contentType: "", bytes: new Uint8Array(), headers };
   if (yaml) return { kind: "bytes", status: 200, contentType: "application/yaml", bytes: await encodeYaml(document.object), headers };
-  return { kind: "bytes", status: 200, contentType: aggregatedType, bytes: document.bytes, headers };
+  return {
+    kind: "bytes",
+    status: 200,
+    contentType: aggregatedType,
+    bytes: pretty ? encodeJson(document.object, true) : document.bytes,
+    headers,
+  };
 }

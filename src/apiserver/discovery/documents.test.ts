@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { deployments } from "../../api/resources.generated.ts";
-import { aggregatedDiscovery, groupsOf } from "./documents.ts";
+import { aggregatedDiscovery, discoveredGroups, groupsOf } from "./documents.ts";
 
 const widgets: ResourceType = {
   group: "example.com",
@@ -15,7 +15,7 @@ const widgets: ResourceType = {
 };
 
 it("aggregatedDiscovery() names group and version of custom kinds, and leaves those of built-in ones empty", () => {
-  const { items } = aggregatedDiscovery(groupsOf([deployments, widgets])) as {
+  const { items } = aggregatedDiscovery(discoveredGroups(groupsOf([deployments, widgets]))) as {
     items: { versions: { resources: { responseKind: object; subresources: { subresource: string; responseKind: object }[] }[] }[] }[];
   };
   const [builtIn, custom] = items.map(({ versions }) => versions[0]?.resources[0]);

@@ -3,10 +3,32 @@
 import { createHash } from "node:crypto";
 import { apiVersionOf, type GroupVersionKind, groupVersionPath, type ResourceType, type SubresourceType } from "../../api/resource-type.ts";
 
+/** An APIResourceDiscovery of the aggregated document. */
+export type DiscoveredResource = Readonly<Record<string, unknown>> & {
+  readonly resource: string;
+  readonly verbs?: readonly string[];
+  readonly subresources?: readonly DiscoveredSubresource[];
+};
+
+export type DiscoveredSubresource = Readonly<Record<string, unknown>> & { readonly subresource?: string };
+
+/** An APIVersionDiscovery. */
+export interface DiscoveredVersion {
+  readonly version: string;
+  readonly resources?: readonly DiscoveredResource[];
+  readonly freshness?: string;
+}
+
+/** An APIGroupDiscovery; the core group has no name. */
+export interface DiscoveredGroup {
+  readonly metadata: { readonly name?: string };
+  readonly versions: readonly DiscoveredVersion[];
+}
+
 /** A group version of an extension server. */
 export interface RemoteVersion {
   /** In the form of the aggregated document, as the server says it. */
-  readonly resources: readonly object[];
+  readonly resources: readonly DiscoveredResource[];
   /** Stale: the server could not be asked; what it serves may be more or less. */
   readonly freshness: "Current" | "Stale";
 }
@@ -148,24 +170,24 @@ function storageVersionHash(type: ResourceType): string {
 }
 
 /** The aggregated document of some groups. */
-export function aggregatedDiscovery(groups: readonly ServedGroup[]): object {
-  return {
-    kind: "APIGroupDiscoveryList",
-    apiVersion: "apidiscovery.k8s.io/v2",
-    metadata: {},
-    items: groups.flatMap((group) => {
-      const versions = group.versions.filter(({ isNamedOnly }) => !isNamedOnly).map(aggregatedVersion);
-      return versions.length === 0 ? [] : [{ metadata: group.name === "" ? {} : { name: group.name }, versions }];
-    }),
-  };
+export function aggregatedDiscovery(items: readonly DiscoveredGroup[]): object {
+  return { kind: "APIGroupDiscoveryList", apiVersion: "apidiscovery.k8s.io/v2", metadata: {}, items };
 }
 
-function aggregatedVersion({ version, resources, remote }: ServedVersion): object {
+/** What the aggregated document says of some groups. */
+export function discoveredGroups(groups: readonly ServedGroup[]): readonly DiscoveredGroup[] {
+  return groups.flatMap((group) => {
+    const versions = group.versions.filter(({ isNamedOnly }) => !isNamedOnly).map(aggregatedVersion);
+    return versions.length === 0 ? [] : [{ metadata: group.name === "" ? {} : { name: group.name }, versions }];
+  });
+}
+
+function aggregatedVersion({ version, resources, remote }: ServedVersion): DiscoveredVersion {
   if (!remote) return { version, resources: resources.map(aggregatedResource), freshness: "Current" };
   return { version, ...(remote.resources.length > 0 ? { resources: remote.resources } : {}), freshness: remote.freshness };
 }
 
-function aggregatedResource(type: ResourceType): object {
+function aggregatedResource(type: ResourceType): DiscoveredResource {
   return {
     resource: type.resource,
     responseKind: aggregatedKind(type, type),

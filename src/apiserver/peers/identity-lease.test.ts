@@ -38,6 +38,18 @@ it("is made at start and renewed every ten seconds", async () => {
   await running.stop();
 });
 
+it("goes when the server is stopped, and is not missed where somebody has deleted it", async () => {
+  const running = start();
+  await cluster.clock.settle();
+  await running.stop();
+  expect((await cluster.client.list(leases)).items).toEqual([]);
+  await running.stop();
+  const another = start();
+  await cluster.clock.settle();
+  await cluster.client.delete(leases, { namespace: "kube-system", name: apiServerIdentity("host-1") });
+  await another.stop();
+});
+
 it("of a server that is gone disappears within an hour after it has run out; others' leases stay", async () => {
   const renewTime = formatMicroTime(cluster.clock.now());
   const spec = { holderIdentity: "gone", leaseDurationSeconds: 3600, renewTime };

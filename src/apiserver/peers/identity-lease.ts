@@ -24,6 +24,8 @@ const component = "kube-apiserver";
 const renewMs = 10_000;
 const durationSeconds = 3600;
 const collectMs = 3_600_000;
+/** A store that is gone too is not waited for. */
+const goodbyeMs = 5000;
 
 /** "apiserver-" and a hash of the host's name, the same at every start there. */
 export function apiServerIdentity(hostname: string): string {
@@ -59,7 +61,11 @@ export interface IdentityLeaseOptions {
   readonly peerAddress?: string | undefined;
 }
 
-/** Renews the lease from now on. Its failures are logged and tried again: nothing depends on it. */
+/** Whether it is an API server's. */
+export const isIdentityLease = ({ metadata }: Lease): boolean =>
+  metadata.namespace === namespace && metadata.labels?.[identityLabel] === component;
+
+/** Renews the lease until it is stopped, and then takes it away. Failures are logged and tried again. */
 export function keepIdentityLease({ client, clock, logger }: IdentityLeaseDeps, { hostname, peerAddress }: IdentityLeaseOptions): Running {
   const name = apiServerIdentity(hostname);
   const holderIdentity = `${name}_${randomUUID()}`;
@@ -85,12 +91,24 @@ export function keepIdentityLease({ client, clock, logger }: IdentityLeaseDeps, 
   };
   then(renew);
   const timers = [clock.every(renewMs, () => then(renew)), clock.every(collectMs, () => then(collect))];
+  let isStopped = false;
   return {
     async stop() {
       for (const timer of timers) timer.cancel();
+      if (!isStopped) then(() => takeAway(client, name));
+      isStopped = true;
       await running;
     },
   };
+}
+
+/** Other servers learn by it at once that this one is gone. */
+async function takeAway(client: Client, name: string): Promise<void> {
+  try {
+    await client.delete(leases, { namespace, name }, { timeoutMs: goodbyeMs });
+  } catch (error) {
+    if (!isStatus(error, "NotFound")) throw error;
+  }
 }
 
 /** One that has no duration or no time of renewal is nobody's. */

@@ -15,6 +15,7 @@ import type { Aggregator } from "../../apiserver/aggregation/aggregator.ts";
 import { openIdHandlers } from "../../apiserver/authn/openid.ts";
 import type { ServiceAccountTokens } from "../../apiserver/authn/service-account-tokens.ts";
 import { createDiscovery } from "../../apiserver/discovery/discovery.ts";
+import { countDiscovery } from "../../apiserver/discovery/discovery-metrics.ts";
 import { versionInfo } from "../../apiserver/discovery/version-info.ts";
 import { compareVersions } from "../../apiserver/discovery/version-order.ts";
 import type { StorageCheckSettings } from "../../apiserver/etcd-options.ts";
@@ -23,6 +24,7 @@ import { encodeJson } from "../../apiserver/http/encode.ts";
 import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from "../../apiserver/http/endpoints.ts";
 import { allowsGzip } from "../../apiserver/http/http1.ts";
 import { createOpenApi } from "../../apiserver/openapi/openapi.ts";
+import type { PeerProxy } from "../../apiserver/peer-proxy/peer-proxy.ts";
 import type { ResourceStores } from "../../apiserver/registry/stores.ts";
 import type { ApiRequest, ApiResponse, Handler } from "../../apiserver/request.ts";
 import { createZPages } from "../../apiserver/z-pages.ts";
@@ -43,6 +45,9 @@ export const startSteps = [
   "crd-informer-synced",
   "start-system-namespaces-controller",
   "peer-endpoint-reconciler-controller",
+  "mixed-version-proxy-handler",
+  "local-discovery-cache-sync",
+  "peer-discovery-workers",
   "start-cluster-authentication-info-controller",
   "start-kube-apiserver-identity-lease-controller",
   "start-kube-apiserver-identity-lease-garbage-collector",
@@ -58,6 +63,9 @@ export const startSteps = [
 ] as const;
 
 export type StartStep = (typeof startSteps)[number];
+
+/** Of servers that pass requests on to peers. */
+const peerSteps: ReadonlySet<StartStep> = new Set(["mixed-version-proxy-handler", "local-discovery-cache-sync", "peer-discovery-workers"]);
 
 /** How far the server has come; read by the health checks. */
 export interface ServerState {
@@ -89,13 +97,17 @@ export interface EndpointDeps {
   /** What parts of the server serve of themselves. */
   readonly more?: readonly EndpointSource[];
   readonly aggregator: Aggregator;
+  /** Where requests are passed on to peers. */
+  readonly peerProxy?: PeerProxy | undefined;
+  /** Whether it is counted how much peers have to do with discovery. */
+  readonly countsPeers?: boolean;
   /** "192.168.1.10:6443", where others reach this server. */
   readonly address: () => string;
 }
 
 /** Every path that is no resource. */
 export function apiServerEndpoints(deps: EndpointDeps): Handler {
-  const { clock, logger, stores, tokens, metrics, address, aggregator } = deps;
+  const { clock, logger, stores, tokens, metrics, address, aggregator, peerProxy } = deps;
   const served = servedResources(stores);
   const version = versionInfo();
   const slis = createHealthSlis();
@@ -104,7 +116,14 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
     .series();
   const startSeconds = Math.floor(clock.now() / 1000 - process.uptime());
   return createEndpoints([
-    createDiscovery({ resources: served, serverAddress: address, aggregated: aggregator.groups, onMerge: () => merges.add() }),
+    createDiscovery({
+      resources: served,
+      serverAddress: address,
+      aggregated: aggregator.groups,
+      onMerge: () => merges.add(),
+      peers: peerProxy?.groups,
+      ...(deps.countsPeers ? { onProfile: countDiscovery(metrics) } : {}),
+    }),
     createHealth(healthChecks(deps), { clock, logger, observe: slis.observe }),
     aggregator.openApi(
       createOpenApi(served, {
@@ -166,12 +185,24 @@ function servedResources(stores: ResourceStores): () => readonly ResourceType[] 
 const byGroupAndVersion = (a: ResourceType, b: ResourceType): number =>
   a.group === b.group ? compareVersions(a.version, b.version) : a.group < b.group ? -1 : 1;
 
-function healthChecks({ stores, state, aggregator, storageChecks, overrideChecks = [], checks = [] }: EndpointDeps): HealthCheck[] {
+function healthChecks({
+  stores,
+  state,
+  aggregator,
+  peerProxy,
+  storageChecks,
+  overrideChecks = [],
+  checks = [],
+}: EndpointDeps): HealthCheck[] {
+  const checkPeers = (): void => {
+    if (!peerProxy?.isSynced) throw new Error("not finished");
+  };
   const asked: Partial<Record<StartStep, () => void>> = {
     "crd-informer-synced"() {
       if (!stores.reader.informer(customresourcedefinitions).hasSynced) throw new Error("not finished");
     },
     "storage-readiness": () => checkCaches(stores),
+    ...Object.fromEntries(Array.from(peerSteps, (step) => [step, checkPeers])),
   };
   const done = (name: StartStep): HealthCheck => ({
     name: `poststarthook/${name}`,
@@ -196,7 +227,7 @@ function healthChecks({ stores, state, aggregator, storageChecks, overrideChecks
       check: () => checkCaches(stores),
     },
     ...checks,
-    ...startSteps.map((step) => done(step)),
+    ...startSteps.filter((step) => peerProxy || !peerSteps.has(step)).map(done),
     ...aggregator.checks,
     {
       name: "shutdown",

@@ -302,8 +302,8 @@ describe("flags of kube-apiserver's manifests", () => {
 
   it("refuses what names peers where the gate is off", () => {
     const flags = ["--peer-advertise-ip=10.0.0.1", "--peer-advertise-port=7443", "--peer-ca-file=/ca"];
-    expect(settingsOf(...flags).peers).toEqual({ caFile: "/ca", advertiseAddress: "10.0.0.1:7443" });
-    expect(settingsOf("--peer-advertise-ip=::1", "--peer-advertise-port=1").peers.advertiseAddress).toBe("[::1]:1");
+    expect(settingsOf(...flags).peers).toEqual({ caFile: "/ca", advertiseAddress: { host: "10.0.0.1", port: 7443 } });
+    expect(settingsOf("--peer-advertise-ip=::1", "--peer-advertise-port=1").peers.advertiseAddress).toEqual({ host: "::1", port: 1 });
     expect(settingsOf("--peer-advertise-ip=10.0.0.1").peers).toEqual({});
     expect(() => settingsOf(...flags, "--feature-gates=UnknownVersionInteroperabilityProxy=false")).toThrow(
       "--peer-ca-file requires UnknownVersionInteroperabilityProxy feature to be turned on",

@@ -1,6 +1,7 @@
 // Opens what an API server is made of, in the order in which it can be refused: first what the flags and their files say, then
 // the data (store, certificates, keys), then what reads them. Nothing is served yet; the stack owns whatever runs already.
 
+import { hostname as machineName } from "node:os";
 import { registerFeatureMetrics } from "../../api/semantics/feature-gates.ts";
 import type { AdmissionOptions } from "../../apiserver/admission/create-admission-plugins.ts";
 import { type Aggregator, createAggregator } from "../../apiserver/aggregation/aggregator.ts";
@@ -14,6 +15,8 @@ import type { Encryption } from "../../apiserver/encryption/encryption.ts";
 import type { HealthCheck } from "../../apiserver/health.ts";
 import type { EndpointSource } from "../../apiserver/http/endpoints.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
+import type { PeerProxy } from "../../apiserver/peer-proxy/peer-proxy.ts";
+import { apiServerIdentity } from "../../apiserver/peers/identity-lease.ts";
 import { withEventTtl } from "../../apiserver/registry/resources/events.ts";
 import { createStorageFigures, registerStorageMetrics } from "../../apiserver/registry/storage-metrics.ts";
 import { createResourceStores, type ResourceStores } from "../../apiserver/registry/stores.ts";
@@ -39,7 +42,7 @@ import { loadKubeletClient } from "./kubelet-client.ts";
 import { isEveryAddress } from "./listen-https.ts";
 import { logLevelFor, openDebugEndpoints } from "./open-debugging.ts";
 import { type OpenStore, openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
-import { checkPeerAuthority } from "./peers.ts";
+import { openPeerProxy, readPeerAuthority } from "./peer-proxy.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { type ServedApis, servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -51,6 +54,8 @@ export interface StartApiServerDeps {
   readonly logger?: Logger;
   /** Reaches nodes and pods that are simulated in this process. Default: there are none. */
   readonly dial?: Dial | undefined;
+  /** By which the server is known among those of its store. Default: the machine's name. */
+  readonly hostname?: string;
 }
 
 /** What everything in a server is given. */
@@ -60,6 +65,8 @@ export interface ApiServerBase {
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
   readonly queues: QueueFigures;
+  /** By which the server is known among those of its store. */
+  readonly hostname: string;
   /** Owns what runs. */
   readonly stack: StopStack;
 }
@@ -70,6 +77,8 @@ interface Configuration {
   readonly sources: AuthenticationSources;
   readonly admission: AdmissionOptions;
   readonly advertiseAddress: string;
+  /** PEM of what other servers of the store are believed by; undefined where they are not asked. */
+  readonly peerAuthority: string | undefined;
   readonly tracing: Tracing;
   readonly apis: ServedApis;
   /** Endpoints for debugging at the server's own port. */
@@ -86,6 +95,8 @@ interface Data {
   readonly authorizer: Authorizer;
   readonly audit: AuditStages | undefined;
   readonly aggregator: Aggregator;
+  /** Reaches other servers of the store, where it is to. */
+  readonly peerProxy: PeerProxy | undefined;
   /** Ask each server that keeps the objects. */
   readonly storeChecks: OpenStore["checks"];
   /** Of the stores that hold single resources. */
@@ -99,7 +110,15 @@ export async function openApiServer(settings: ApiServerSettings, deps: StartApiS
   const level = logLevelFor(settings);
   const logger = deps.logger ?? createLogger("apiserver", level ? { ...settings.log, level } : settings.log);
   const metrics = new MetricsRegistry();
-  const base = { settings, clock: deps.clock, logger, metrics, queues: new QueueFigures(metrics), stack };
+  const base = {
+    settings,
+    clock: deps.clock,
+    logger,
+    metrics,
+    queues: new QueueFigures(metrics),
+    hostname: deps.hostname ?? machineName(),
+    stack,
+  };
   const configuration = await openConfiguration(base, level);
   registerProcessMetrics(metrics, base.clock);
   registerRegistryFigures(metrics);
@@ -118,11 +137,11 @@ async function openConfiguration(base: ApiServerBase, level: ReturnType<typeof l
     readAdmissionOptions(settings, { clock, logger: logger.named("admission"), metrics, stack }),
     settings.advertiseAddress ?? advertiseAddressFor(settings.bindAddress),
   ]);
-  await checkPeerAuthority(settings);
+  const peerAuthority = await readPeerAuthority(settings);
   const tracing = stack.add(await openTracing(settings, { clock, logger: logger.named("tracing") }));
   const apis = await servedApis(settings, { clock, logger });
   const debugging = level && stack.add(await openDebugEndpoints(settings, { clock, logger: logger.named("debugging"), level }));
-  return { egress, sources, admission, advertiseAddress, tracing, apis, debug: debugging?.atPort ?? [] };
+  return { egress, sources, admission, advertiseAddress, peerAuthority, tracing, apis, debug: debugging?.atPort ?? [] };
 }
 
 async function openData(base: ApiServerBase, configuration: Configuration, dial: Dial | undefined): Promise<Data> {
@@ -156,21 +175,39 @@ async function openData(base: ApiServerBase, configuration: Configuration, dial:
   const { authorizer } = stack.add(await openAuthorization(settings, authorization));
   const audit = await createAudit(settings.operations.audit, { egress, clock, logger: logger.named("audit"), metrics });
   if (audit) stack.add(audit);
+  const remote = {
+    clock,
+    metrics,
+    queues: base.queues,
+    clientCertificate: () => proxyClient.current(),
+    tracer: tracing.tracer,
+  };
   const aggregator = stack.add(
     createAggregator(
       {
+        ...remote,
         reader: stores.reader,
-        clock,
         logger: logger.named("aggregator"),
-        metrics,
-        queues: base.queues,
-        clientCertificate: () => proxyClient.current(),
-        tracer: tracing.tracer,
         tunnel: egress.cluster,
       },
       { requestTimeoutMs: settings.requestTimeoutMs, forwardsRedirects: settings.forwardsRedirects },
     ),
   );
+  const peerProxy =
+    configuration.peerAuthority === undefined
+      ? undefined
+      : await openPeerProxy(
+          settings,
+          {
+            ...remote,
+            stores,
+            stack,
+            logger: logger.named("peer-proxy"),
+            tunnel: egress.controlplane,
+            authority: configuration.peerAuthority,
+          },
+          apiServerIdentity(base.hostname),
+        );
   return {
     stores,
     pki,
@@ -180,6 +217,7 @@ async function openData(base: ApiServerBase, configuration: Configuration, dial:
     authorizer,
     audit: audit?.stages,
     aggregator,
+    peerProxy,
     storeChecks: opened.checks,
     overrideChecks: overrideChecks(opened.others, settings),
   };

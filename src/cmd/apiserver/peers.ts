@@ -1,21 +1,18 @@
 // What an API server does to be one of several on a store: the service "kubernetes" with its address among the others', its
-// identity lease, and the repair of what the allocators hold.
-import { readFile } from "node:fs/promises";
-import { hostname } from "node:os";
-import { AuthorityBundle } from "../../apiserver/authn/client-authorities.ts";
+// identity lease and the key that says where others reach it, and the repair of what the allocators hold.
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { peerGate } from "../../apiserver/peer-options.ts";
-import { keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
+import { apiServerIdentity, keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
 import { KubernetesService } from "../../apiserver/peers/kubernetes-service.ts";
+import { keepPeerEndpoint } from "../../apiserver/peers/peer-endpoints.ts";
 import { startServiceRepair } from "../../apiserver/registry/service-repair.ts";
 import type { ResourceStores } from "../../apiserver/registry/stores.ts";
 import { type Running, StopStack } from "../../base/lifecycle.ts";
-import { errorText, type Logger } from "../../base/log.ts";
+import type { Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Client } from "../../client/client.ts";
 import { createEventRecorder } from "../../client/event-recorder.ts";
 import type { QueueFigures } from "../../client/queue-figures.ts";
-import { CommandError } from "../command-error.ts";
 
 export interface Peers extends Running {
   /** Resolves when the service "kubernetes" is there. */
@@ -32,20 +29,17 @@ export interface PeersDeps {
   readonly queues: QueueFigures;
 }
 
-/** Throws CommandError for a --peer-ca-file that is no authority's. */
-export async function checkPeerAuthority({ peers: { caFile } }: ApiServerSettings): Promise<void> {
-  if (caFile === undefined) return;
-  try {
-    new AuthorityBundle(await readFile(caFile, "utf8"));
-  } catch (error) {
-    throw new CommandError(`--peer-ca-file: ${errorText(error)}`);
-  }
+export interface PeersOptions {
+  /** By which the server is known. */
+  readonly hostname: string;
+  readonly advertiseAddress: string;
+  readonly securePort: number;
 }
 
 export function createPeers(
   { stores, client, logger, metrics, queues }: PeersDeps,
-  { serviceClusterIpRange, kubernetesServiceNodePort: nodePort, operations, featureGates, peers }: ApiServerSettings,
-  address: { readonly advertiseAddress: string; readonly securePort: number },
+  { serviceClusterIpRange, kubernetesServiceNodePort: nodePort, operations, featureGates, peers, etcd }: ApiServerSettings,
+  { hostname, ...address }: PeersOptions,
 ): Peers {
   const { store, clock, prefix } = stores;
   const portErrors = metrics
@@ -54,9 +48,8 @@ export function createPeers(
       "[ALPHA] Number of reconciliation failures on the nodeport repair reconcile loop",
     )
     .series();
-  const { advertiseAddress: host, securePort } = address;
-  const ownAddress = host.includes(":") ? `[${host}]:${securePort}` : `${host}:${securePort}`;
-  const peerAddress = featureGates.enabled(peerGate) ? (peers.advertiseAddress ?? ownAddress) : undefined;
+  const { host, port } = peers.advertiseAddress ?? { host: address.advertiseAddress, port: address.securePort };
+  const peerAddress = featureGates.enabled(peerGate) ? (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`) : undefined;
   const stack = new StopStack();
   const service = new KubernetesService(
     { client, store, clock, logger: logger.named("kubernetes-service") },
@@ -68,8 +61,16 @@ export function createPeers(
       return service.start();
     },
     startLoops() {
+      const known: Running[] = [];
       if (featureGates.enabled("APIServerIdentity"))
-        stack.add(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, { hostname: hostname(), peerAddress }));
+        known.push(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, { hostname, peerAddress }));
+      // Of another store there is no other server.
+      if (etcd && featureGates.enabled(peerGate)) {
+        const own = { prefix, identity: apiServerIdentity(hostname), address: { host, port } };
+        known.push(keepPeerEndpoint({ store, clock, logger: logger.named("peer-endpoint") }, own));
+      }
+      // A store that does not answer is waited for once.
+      stack.defer(() => Promise.all(known.map((running) => running.stop())).then(() => undefined));
       const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ipallocator-repair-controller" }));
       stack.add(startServiceRepair({ stores, client, recorder, queues, portErrors, logger: logger.named("service-repair") }));
     },

@@ -119,8 +119,8 @@ function startLoops(opened: OpenedApiServer, { client, https, state }: Serving):
   state.ready.add("priority-and-fairness-config-consumer");
   state.ready.add("priority-and-fairness-filter");
   const authenticationMap = stack.add(followCertificates(opened.material, https, { ...loop, logger: authenticationLogger }));
-  const addresses = { advertiseAddress: opened.advertiseAddress, securePort: https.port };
-  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, addresses));
+  const known = { hostname: opened.hostname, advertiseAddress: opened.advertiseAddress, securePort: https.port };
+  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, known));
   state.ready.add("peer-endpoint-reconciler-controller");
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
@@ -130,15 +130,18 @@ function startLoops(opened: OpenedApiServer, { client, https, state }: Serving):
   return Promise.all([
     bootstrap(client, state, { serves, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() }),
     aggregator.start(client, types),
+    opened.peerProxy?.start(),
   ]).then(() => undefined);
 }
 
 /** Everything is served on until balancers have noticed. */
-async function announceStop({ settings, clock, aggregator }: OpenedApiServer, state: ServerState): Promise<void> {
+async function announceStop({ settings, clock, aggregator, peerProxy }: OpenedApiServer, state: ServerState): Promise<void> {
   const { delayMs, watchGraceMs } = settings.edge.shutdown;
   state.stopping = true;
   if (delayMs > 0) await clock.sleep(delayMs);
-  if (watchGraceMs === 0) aggregator.endWatches();
+  if (watchGraceMs > 0) return;
+  aggregator.endWatches();
+  peerProxy?.endWatches();
 }
 
 async function writeAdminKubeconfig({ pki, logger }: OpenedApiServer, file: string, url: string): Promise<void> {

@@ -24,6 +24,7 @@ import { browserStages } from "../../apiserver/http/browser-headers.ts";
 import { createFilterMetrics } from "../../apiserver/http/filter-metrics.ts";
 import { createRequestMetrics } from "../../apiserver/http/request-metrics.ts";
 import { createInProcessTransport } from "../../apiserver/in-process-transport.ts";
+import { peerGate } from "../../apiserver/peer-options.ts";
 import { type ComponentChecks, componentStatuses } from "../../apiserver/registry/component-statuses.ts";
 import { createResourceHandler } from "../../apiserver/registry/handler.ts";
 import { servedKinds } from "../../apiserver/registry/served-kinds.ts";
@@ -48,7 +49,7 @@ export interface WiringOptions {
 
 /** Throws CommandError for admission plugins that cannot be. */
 export function wireApiServer(opened: OpenedApiServer, options: WiringOptions): ApiServer {
-  const { settings, clock, logger, metrics, stack, stores, sources, authorizer, aggregator, tracing } = opened;
+  const { settings, clock, logger, metrics, stack, stores, sources, authorizer, aggregator, peerProxy, tracing } = opened;
   // What is inside the server has a client too, which goes through the server's own stages.
   const self: ApiServer = { handle: (request) => api.handle(request) };
   const client = createClient(createInProcessTransport(self, loopbackUser, clock));
@@ -56,6 +57,7 @@ export function wireApiServer(opened: OpenedApiServer, options: WiringOptions): 
   const filters = createFilterMetrics(metrics);
   const flowControl = stack.add(createFlowControl({ settings, stores, clock, metrics, filters }));
   const resources = resourceHandler(opened, { client, authentication, componentChecks: options.componentChecks });
+  const served = aggregator.routed(tracing.resources(resources));
   const endpoints = apiServerEndpoints({
     stores,
     tokens: authentication.serviceAccountTokens,
@@ -64,6 +66,8 @@ export function wireApiServer(opened: OpenedApiServer, options: WiringOptions): 
     logger,
     state: options.state,
     aggregator,
+    peerProxy,
+    countsPeers: settings.featureGates.enabled(peerGate),
     flagTexts: settings.flagTexts,
     storageChecks: settings.storageChecks,
     cbor: settings.featureGates.enabled("CBORServingAndStorage"),
@@ -92,7 +96,7 @@ export function wireApiServer(opened: OpenedApiServer, options: WiringOptions): 
       impersonation: tracing.stage(impersonating, impersonationStage(authorizer, constrained, impersonationMetrics)),
       flowControl: tracing.stage("priorityandfairness", flowControl.stage),
       authorization: tracing.stage("authorization", authorizationStage(authorizer, authorizationMetrics)),
-      resources: aggregator.routed(tracing.resources(resources)),
+      resources: peerProxy ? peerProxy.routed(served) : served,
       endpoints: aggregator.routed(endpoints),
       metrics: createRequestMetrics(metrics),
       clock,
