@@ -85,6 +85,19 @@ describe("defaultPod()", () => {
     });
   });
 
+  it("limits the huge pages of a pod that says something as a whole to those of its containers", () => {
+    const amounts = (size: string) => ({ requests: { "hugepages-2Mi": size }, limits: { "hugepages-2Mi": size } });
+    const containers = [
+      { name: "c", resources: { ...amounts("2Mi"), requests: { cpu: "1", "hugepages-2Mi": "2Mi" } } },
+      { name: "d", resources: amounts("4Mi") },
+    ];
+    expect(defaultPod(pod({ containers, resources: { requests: { memory: "1Gi" } } })).spec.resources).toEqual({
+      requests: { cpu: "1", memory: "1Gi", "hugepages-2Mi": "6Mi" },
+      limits: { "hugepages-2Mi": "6Mi" },
+    });
+    expect(defaultPod(pod({ containers, resources: {} })).spec.resources).toEqual({});
+  });
+
   it("makes host-network ports host ports", () => {
     const ports = [{ containerPort: 80 }];
     expect(defaultPod(pod({ hostNetwork: true, containers: [{ name: "c", ports }] })).spec.containers[0]?.ports?.[0]?.hostPort).toBe(80);

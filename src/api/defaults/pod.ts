@@ -1,6 +1,7 @@
 // Defaults of pods themselves, beyond those of any pod spec: requests follow limits, host-network ports are host ports.
 import { oncePerPartShared } from "../meta/shared-parts.ts";
 import { containerSums } from "../semantics/container-sums.ts";
+import { isPodLevel } from "../semantics/pod-quantities.ts";
 import type { Container, Pod, PodSpec, PodStatus, PodTemplate, ResourceRequirements } from "../types/core-v1.ts";
 import { change, changeEach, fill } from "./fill.ts";
 import { defaultPodSpec, defaultPodTemplate } from "./pod-spec.ts";
@@ -15,18 +16,30 @@ function requestsFromLimits<R extends ResourceRequirements>(resources: R): R {
 
 const defaultResources = (container: Container): Container => change(container, "resources", requestsFromLimits);
 
-/** Resources a pod may set as a whole: their requests follow the pod's limits where its containers set none. */
-const podLevelResources = (name: string): boolean => name === "cpu" || name === "memory" || name.startsWith("hugepages-");
+const isHugePages = (name: string): boolean => name.startsWith("hugepages-");
 
-/** Requests of the pod follow those of its containers, or else its own limits. */
+type Amounts = Readonly<Record<string, string | number>>;
+
+/**
+ * Where something is said for the pod as a whole, its limits of huge pages follow those of its containers, and with limits its
+ * requests follow its containers', or else those limits.
+ */
 function defaultPodLevel(spec: PodSpec): PodSpec {
   const { resources } = spec;
-  const { limits = {}, requests = {} } = resources ?? {};
-  if (!resources || Object.keys(limits).length === 0) return spec;
-  const added: Record<string, string | number> = {};
-  for (const [name, sum] of containerSums(spec, "requests")) if (name === "cpu" || name === "memory") added[name] = sum.toString();
-  const all = { ...Object.fromEntries(Object.entries(limits).filter(([name]) => podLevelResources(name))), ...added, ...requests };
-  return Object.keys(all).every((name) => requests[name] !== undefined) ? spec : { ...spec, resources: { ...resources, requests: all } };
+  const { limits: given = {}, requests = {} } = resources ?? {};
+  if (!resources || Object.keys({ ...given, ...requests }).length === 0) return spec;
+  const limits = { ...sumsOf(spec, "limits", (name) => isHugePages(name) && requests[name] === undefined), ...given };
+  if (Object.keys(limits).length === 0) return spec;
+  const ofLimits = Object.fromEntries(Object.entries(limits).filter(([name]) => isPodLevel(name)));
+  const all = { ...ofLimits, ...sumsOf(spec, "requests", (name) => name === "cpu" || name === "memory"), ...requests };
+  const isComplete = addsNothing(limits, given) && addsNothing(all, requests);
+  return isComplete ? spec : { ...spec, resources: { ...resources, limits, requests: all } };
+}
+
+const addsNothing = (all: Amounts, given: Amounts): boolean => Object.keys(all).every((name) => given[name] !== undefined);
+
+function sumsOf(spec: PodSpec, list: "requests" | "limits", counts: (name: string) => boolean): Amounts {
+  return Object.fromEntries([...containerSums(spec, list)].filter(([name]) => counts(name)).map(([name, sum]) => [name, sum.toString()]));
 }
 
 function hostNetworkPorts(spec: PodSpec): PodSpec {

@@ -28,6 +28,9 @@ const titles: Readonly<Record<FieldErrorType, string>> = {
   FieldValueTypeInvalid: "Invalid value",
 };
 
+/** The path of an object as a whole, as upstream writes it. */
+export const wholeObject = "[]";
+
 /** Stands for a value that messages leave out: it is long, or they say enough without it. */
 export const omittedValue: unique symbol = Symbol("omitted");
 

@@ -6,10 +6,11 @@ import { parseQuantity, type Quantity } from "../meta/quantity.ts";
 import { groupResourceOf, type ResourceType } from "../resource-type.ts";
 import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../types/core-v1.ts";
 import type { ResourceClaim } from "../types/resource-v1.ts";
-import { deviceUsage, isDeviceQuota } from "./device-quota.ts";
+import { type ClaimSurroundings, deviceUsage, isDeviceQuota, isExtendedQuota } from "./device-quota.ts";
 import { podQos } from "./pod-qos.ts";
 import { addQuantities, isPodLevel, podQuantities, type Quantities, quantitiesOf } from "./pod-quantities.ts";
 import { resizingStatus } from "./pod-resources.ts";
+import { isPodTerminal } from "./pod-status.ts";
 
 const one = parseQuantity("1");
 
@@ -24,16 +25,16 @@ const plainlyCounted = new Set([
   "resourcequotas",
 ]);
 
-export function usageOf(type: ResourceType, object: KubernetesObject): Quantities {
+/** `around`: for claims; without it extended resources behind classes are not looked at. Pods that have ended cost their count alone. */
+export function usageOf(type: ResourceType, object: KubernetesObject, around?: ClaimSurroundings): Quantities {
+  if (type.group === "" && type.resource === "pods") return podCost(object as Pod);
   const counted: Quantities = {
     [`count/${groupResourceOf(type)}`]: one,
     ...(type.group === "" && plainlyCounted.has(type.resource) ? { [type.resource]: one } : {}),
   };
-  if (isDeviceClaim(type)) return { ...counted, ...deviceUsage(object as ResourceClaim) };
+  if (isDeviceClaim(type)) return { ...counted, ...deviceUsage(object as ResourceClaim, around, podCost) };
   if (type.group !== "") return counted;
   switch (type.resource) {
-    case "pods":
-      return { ...counted, ...podUsage(object as Pod) };
     case "services":
       return { ...counted, ...serviceUsage(object as Service) };
     case "persistentvolumeclaims":
@@ -46,6 +47,10 @@ export function usageOf(type: ResourceType, object: KubernetesObject): Quantitie
 const isDeviceClaim = ({ group, resource }: ResourceType): boolean => group === "resource.k8s.io" && resource === "resourceclaims";
 
 const standard = new Set(["cpu", "memory", "ephemeral-storage"]);
+
+function podCost(pod: Pod): Quantities {
+  return isPodTerminal(pod) ? { "count/pods": one } : { "count/pods": one, pods: one, ...podUsage(pod) };
+}
 
 function podUsage(pod: Pod): Quantities {
   const overhead = quantitiesOf(pod.spec?.overhead);
@@ -99,9 +104,9 @@ function storageOf({ spec, status }: PersistentVolumeClaim): Quantity | undefine
 }
 
 /** Whether a quota limits objects of this kind under this name at all. */
-export function isCountedFor(type: ResourceType, name: string): boolean {
+export function isCountedFor(type: ResourceType, name: string, around?: ClaimSurroundings): boolean {
   if (name === `count/${groupResourceOf(type)}`) return true;
-  if (isDeviceClaim(type)) return isDeviceQuota(name);
+  if (isDeviceClaim(type)) return isDeviceQuota(name, around);
   if (type.group !== "") return false;
   if (plainlyCounted.has(type.resource) && name === type.resource) return true;
   switch (type.resource) {
@@ -110,7 +115,9 @@ export function isCountedFor(type: ResourceType, name: string): boolean {
         standard.has(name) ||
         name.startsWith("hugepages-") ||
         (name.startsWith("limits.") && standard.has(name.slice("limits.".length))) ||
-        (name.startsWith("requests.") && name !== "requests.storage")
+        (name.startsWith("requests.") && standard.has(name.slice("requests.".length))) ||
+        name.startsWith("requests.hugepages-") ||
+        isExtendedQuota(name)
       );
     case "services":
       return name === "services.nodeports" || name === "services.loadbalancers";

@@ -66,7 +66,7 @@ function comparableSpec(errors: FieldError[], claim: PersistentVolumeClaim, old:
   const unnamed = before.storageClassName === undefined;
   const moves = oldAnnotated !== undefined && unnamed && named === oldAnnotated && (annotated === undefined || annotated === oldAnnotated);
   if (!moves && annotated !== oldAnnotated)
-    errors.push(invalidValue(`metadata.annotations[${oldClassKey}]`, annotated ?? "", "field is immutable"));
+    errors.push(invalidValue(`metadata.annotations.${oldClassKey}`, annotated ?? "", "field is immutable"));
   if (moves || (unnamed && named !== undefined && (oldAnnotated === undefined || named === oldAnnotated))) {
     const { storageClassName: _, ...rest } = spec;
     spec = rest;

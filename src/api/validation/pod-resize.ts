@@ -1,7 +1,7 @@
 // Resizing pods in place: CPU and memory of containers, and of the pod as a whole, may change; the quality-of-service class
 // and everything else may not.
 import { semanticallyEqual } from "../meta/equality.ts";
-import { type FieldError, forbiddenField, invalidValue } from "../meta/field-error.ts";
+import { type FieldError, forbiddenField, invalidValue, wholeObject } from "../meta/field-error.ts";
 import { computePodQos, podQos } from "../semantics/pod-qos.ts";
 import type { Container, Pod, PodSpec, ResourceRequirements } from "../types/core-v1.ts";
 import { internalForm } from "./internal-form.ts";
@@ -15,9 +15,9 @@ type List = Readonly<Record<string, string | number>>;
 export function validatePodResize(pod: Pod, old: Pod): FieldError[] {
   const errors: FieldError[] = [];
   validateChangedPod(errors, pod, old);
-  if (old.metadata.annotations?.[mirrorAnnotation] !== undefined) return [forbiddenField("", "static pods cannot be resized")];
+  if (old.metadata.annotations?.[mirrorAnnotation] !== undefined) return [forbiddenField(wholeObject, "static pods cannot be resized")];
   const os: string | undefined = old.spec.os?.name;
-  if (os === "windows") return [forbiddenField("", "windows pods cannot be resized")];
+  if (os === "windows") return [forbiddenField(wholeObject, "windows pods cannot be resized")];
   if (podQos(old) !== computePodQos(pod.spec))
     errors.push(invalidValue("spec", pod.status?.qosClass ?? "", "Pod QOS Class may not change as a result of resizing"));
   const running = (old.status?.containerStatuses ?? []).find((status) => status.state?.running);

@@ -1,5 +1,5 @@
 // The specification of a pod, of a pod itself or in a template: all rules in upstream's order.
-import { duplicate, type FieldError, forbiddenField, invalidValue, notFoundError, required } from "../meta/field-error.ts";
+import { duplicate, type FieldError, forbiddenField, invalidValue, notFoundError, required, wholeObject } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
 import type { PodResourceClaim, PodSchedulingGroup, PodSpec } from "../types/core-v1.ts";
 import { validateAffinity } from "./affinity.ts";
@@ -62,7 +62,7 @@ function validateResourceClaims(errors: FieldError[], field: string, claims: rea
     const path = `${field}[${i}]`;
     const { name, resourceClaimName, resourceClaimTemplateName } = claim;
     if (mirror) {
-      errors.push(forbiddenField("", "static pods do not support resource claims"));
+      errors.push(forbiddenField(wholeObject, "static pods do not support resource claims"));
       continue;
     }
     if (!name) errors.push(required(`${path}.name`));

@@ -103,6 +103,14 @@ describe("validatePodResize()", () => {
     );
   });
 
+  it("is for no pods of Windows, nor for those that a node made", () => {
+    const windows = podOf({ resources: { requests: { cpu: "1" } } });
+    const onWindows = { ...windows, spec: { ...windows.spec, os: { name: "windows" as const } } };
+    expect(validatePodResize(onWindows, onWindows).map((e) => e.message)).toEqual(["[]: Forbidden: windows pods cannot be resized"]);
+    const mirror = { ...windows, metadata: { ...windows.metadata, annotations: { "kubernetes.io/config.mirror": "x" } } };
+    expect(validatePodResize(mirror, mirror).map((e) => e.message)).toEqual(["[]: Forbidden: static pods cannot be resized"]);
+  });
+
   it("neither removes requests nor changes the quality-of-service class", () => {
     expect(resized({})).toEqual([
       'spec: Invalid value: "": Pod QOS Class may not change as a result of resizing',

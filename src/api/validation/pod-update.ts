@@ -1,7 +1,7 @@
 // Updates of pods: nearly everything about a pod is fixed when it is created. What is refused is shown as a difference of
 // the specs. Ephemeral containers have a subresource of their own, and once there, stay.
 import { equalAsTyped, semanticallyEqual } from "../meta/equality.ts";
-import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
+import { type FieldError, forbiddenField, invalidValue, required, wholeObject } from "../meta/field-error.ts";
 import type { Affinity, Container, NodeAffinity, NodeSelectorTerm, Pod, PodSchedulingGate, PodSpec, Toleration } from "../types/core-v1.ts";
 import { validateImageSpace } from "./container.ts";
 import { internalForm, internalText } from "./internal-form.ts";
@@ -188,7 +188,7 @@ export function validateEphemeralContainersUpdate(pod: Pod, old: Pod): FieldErro
   validateChangedPod(errors, pod, old);
   validateAnnotationsUpdate(errors, pod, old);
   if (old.metadata.annotations?.[mirrorAnnotation] !== undefined)
-    return [forbiddenField("", "static pods do not support ephemeral containers")];
+    return [forbiddenField(wholeObject, "static pods do not support ephemeral containers")];
   const containers = pod.spec.ephemeralContainers ?? [];
   for (const before of old.spec.ephemeralContainers ?? []) {
     const [name, after] = [JSON.stringify(before.name), containers.findLast((container) => container.name === before.name)];

@@ -21,7 +21,8 @@ export function createLimitRanger({ reader }: { readonly reader: AdmissionReader
     waitsFor: [limitranges],
     handles: (request) => concerns(request) && request.oldObject?.metadata.deletionTimestamp === undefined,
     admit(request) {
-      if (!isAbout(request, pods)) return request.object;
+      // A resize may bring a container that says less than the ranges' defaults: they are set again.
+      if (request.resource.resource !== "pods") return request.object;
       return rangesIn(request.namespace).reduce(withDefaults, request.object as Pod);
     },
     validate(request) {

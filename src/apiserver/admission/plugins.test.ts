@@ -262,6 +262,14 @@ describe("LimitRanger", () => {
     );
   });
 
+  it("fills them in with a resize too", async () => {
+    range({ type: "Container", defaultRequest: { memory: "1Mi" } });
+    const [object, oldObject] = [pod({ containers: [container("c", { cpu: "1" })] }), pod({ containers: [container("c", {})] })];
+    const request = admissionRequest(pods, object, { operation: "UPDATE", subresource: "resize", oldObject });
+    const admitted = await runPlugin<Pod>(createLimitRanger({ reader }), request);
+    expect(admitted.spec?.containers[0]?.resources?.requests).toEqual({ cpu: "1", memory: "1Mi" });
+  });
+
   it("refuses containers outside the range", async () => {
     range({ type: "Container", max: { cpu: "1", memory: "1Gi" } });
     await expect(admit({ containers: [container("c", {}, { cpu: "2", memory: "512Mi" })] })).rejects.toThrow(

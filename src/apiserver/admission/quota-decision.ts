@@ -4,7 +4,7 @@
 import type { ConfigFields } from "../../api/encode/config-fields.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
-import type { ResourceType } from "../../api/resource-type.ts";
+import type { ClaimSurroundings } from "../../api/semantics/device-quota.ts";
 import { addQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
 import { isCountedFor, isInScope, matchesScope, missingValues, scopesOf, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota, ScopedResourceSelectorRequirement } from "../../api/types/core-v1.ts";
@@ -46,6 +46,13 @@ export function limitedResources(root: ConfigFields): readonly LimitedResource[]
   return limited;
 }
 
+export interface QuotaRules {
+  /** Default: nothing. */
+  readonly limited?: readonly LimitedResource[];
+  /** What claims are looked at with. */
+  readonly around?: ClaimSurroundings | undefined;
+}
+
 /** A quota that the request concerns. */
 interface Concerned {
   readonly quota: ResourceQuota;
@@ -57,15 +64,15 @@ interface Concerned {
 export function decideQuotas(
   quotas: readonly ResourceQuota[],
   request: AdmissionRequest,
-  limited: readonly LimitedResource[] = [],
+  { limited = [], around }: QuotaRules = {},
 ): readonly ResourceQuota[] {
   const { resource: type } = request;
   const object = request.object as KubernetesObject; // handles() has seen it
-  const concerned = quotas.flatMap((quota) => concernedQuota(quota, request, object) ?? []);
-  const cost = usageOf(type, object);
+  const concerned = quotas.flatMap((quota) => concernedQuota(quota, request, around) ?? []);
+  const cost = usageOf(type, object, around);
   const negative = Object.keys(cost).filter((name) => (cost[name]?.sign ?? 0) < 0);
   if (negative.length > 0) throw refuse(request, `quota usage is negative for resource(s): ${sorted(negative)}`);
-  const increase = increaseOf(type, request, cost);
+  const increase = increaseOf(request, cost, around);
   const deltas = concerned.map(({ quota }) => (wasCounted(quota, request) ? increase : positive(cost)));
   const isFree = concerned.length === 0 ? isNothing(increase) : deltas.every(isNothing);
   if (isFree) return [];
@@ -77,9 +84,10 @@ const sorted = (names: readonly string[]): string => [...names].sort().join(",")
 const isNothing = (quantities: Quantities): boolean => Object.keys(quantities).length === 0;
 const positive = (quantities: Quantities): Quantities => Object.fromEntries(Object.entries(quantities).filter(([, q]) => q.sign > 0));
 
-function concernedQuota(quota: ResourceQuota, request: AdmissionRequest, object: KubernetesObject): Concerned | undefined {
+function concernedQuota(quota: ResourceQuota, request: AdmissionRequest, around: ClaimSurroundings | undefined): Concerned | undefined {
   const { resource: type } = request;
-  const names = Object.keys(quota.status?.hard ?? {}).filter((name) => isCountedFor(type, name));
+  const object = request.object as KubernetesObject;
+  const names = Object.keys(quota.status?.hard ?? {}).filter((name) => isCountedFor(type, name, around));
   if (names.length === 0 || !isInScope(type, object, quota)) return undefined;
   const { name } = quota.metadata;
   const missing = type.resource === "pods" && type.group === "" ? missingValues(object as Pod, names) : undefined;
@@ -90,9 +98,13 @@ function concernedQuota(quota: ResourceQuota, request: AdmissionRequest, object:
 }
 
 /** What an update costs more than the object cost before: nothing is given back here. */
-function increaseOf(type: ResourceType, { operation, oldObject }: AdmissionRequest, cost: Quantities): Quantities {
+function increaseOf(
+  { operation, oldObject, resource }: AdmissionRequest,
+  cost: Quantities,
+  around: ClaimSurroundings | undefined,
+): Quantities {
   if (operation !== "UPDATE" || !oldObject) return positive(cost);
-  const before = Object.entries(usageOf(type, oldObject)).map(([name, quantity]) => [name, quantity.negate()] as const);
+  const before = Object.entries(usageOf(resource, oldObject, around)).map(([name, quantity]) => [name, quantity.negate()] as const);
   return positive(addQuantities(cost, Object.fromEntries(before)));
 }
 

@@ -2,7 +2,16 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { conflict } from "../../api/meta/status-error.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import { deployments, events, persistentvolumeclaims, pods, resourcequotas, services } from "../../api/resources.generated.ts";
+import {
+  deployments,
+  deviceclasses,
+  events,
+  persistentvolumeclaims,
+  pods,
+  resourceclaims,
+  resourcequotas,
+  services,
+} from "../../api/resources.generated.ts";
 import type { Pod, PodSpec, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
 import { MemoryReader } from "./memory-reader.ts";
@@ -195,6 +204,21 @@ describe("ResourceQuota", () => {
     await create(pod({ activeDeadlineSeconds: 5 }), { operation: "UPDATE", oldObject: pod() });
     expect([usedOf("q"), usedOf("r")]).toEqual([{ pods: "1" }, { pods: "3" }]);
     expect(plugin.handles(admissionRequest(pods, pod(), { operation: "UPDATE", oldObject: pod() }))).toBe(false);
+  });
+
+  it("counts the devices of claims as the extended resource of their class", async () => {
+    quota("q", { "requests.example.com/gpu": "3" });
+    reader.put(deviceclasses, { metadata: { name: "gpus" }, spec: { extendedResourceName: "example.com/gpu" } });
+    const exactly = { deviceClassName: "gpus", allocationMode: "ExactCount" as const, count: 2 };
+    const claim = new MemoryReader().put(resourceclaims, {
+      metadata: { namespace: "ns", name: "c" },
+      spec: { devices: { requests: [{ name: "r", exactly }] } },
+    });
+    await runPlugin(plugin, admissionRequest(resourceclaims, claim));
+    expect(usedOf("q")).toEqual({ "requests.example.com/gpu": "2" });
+    await expect(runPlugin(plugin, admissionRequest(resourceclaims, claim))).rejects.toThrow(
+      "requested: requests.example.com/gpu=2, used: requests.example.com/gpu=2, limited: requests.example.com/gpu=3",
+    );
   });
 
   it("does not count events", () => {

@@ -3,11 +3,12 @@
 // servers the quota's resource version decides. The quota controller counts anew from time to time, which also returns what
 // was charged for objects that then failed to be stored.
 import { isStatus } from "../../api/meta/status-error.ts";
-import { pods, resourcequotas } from "../../api/resources.generated.ts";
+import { groupResourceOf } from "../../api/resource-type.ts";
+import { deviceclasses, pods, resourceclaims, resourcequotas } from "../../api/resources.generated.ts";
 import type { Pod, ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { decideQuotas, type LimitedResource } from "./quota-decision.ts";
+import { decideQuotas, type LimitedResource, type QuotaRules } from "./quota-decision.ts";
 import { isAbout } from "./refusal.ts";
 
 export interface ResourceQuotaDependencies {
@@ -18,19 +19,19 @@ export interface ResourceQuotaDependencies {
 const attempts = 5;
 const maxRemembered = 1000;
 
-/** Resources whose cost may change with an update. */
-const chargedOnUpdate = new Set(["services", "persistentvolumeclaims"]);
+/** Resources, in words of quotas, whose cost may change with an update. */
+const chargedOnUpdate = new Set(["services", "persistentvolumeclaims", "resourceclaims.resource.k8s.io"]);
 
 export function createResourceQuota(deps: ResourceQuotaDependencies, limited: readonly LimitedResource[] = []): AdmissionPlugin {
   const quotas = new ChargedQuotas(deps, limited);
   const queue = new NamespaceQueue();
   return {
     name: "ResourceQuota",
-    waitsFor: [resourcequotas],
+    waitsFor: [resourcequotas, deviceclasses],
     handles: (request) => {
       if (request.namespace === "" || !request.object || isNeverCounted(request)) return false;
       if (request.operation === "CREATE") return request.subresource === "";
-      return request.operation === "UPDATE" && request.resource.group === "" && mayCostMore(request);
+      return request.operation === "UPDATE" && mayCostMore(request);
     },
     validate(request) {
       // They have been read: the plugin waits for them. Most namespaces have no quota, and do not queue.
@@ -48,7 +49,7 @@ function isNeverCounted({ resource: { group, resource } }: AdmissionRequest): bo
 
 function mayCostMore(request: AdmissionRequest): boolean {
   const { subresource } = request;
-  const { resource } = request.resource;
+  const resource = groupResourceOf(request.resource);
   if (isAbout(request, pods)) return endsByItself(request.object as Pod) !== endsByItself(request.oldObject as Pod); // it changes its scope
   if (subresource === "") return chargedOnUpdate.has(resource);
   return (resource === "pods" && subresource === "resize") || (resource === "persistentvolumeclaims" && subresource === "status");
@@ -77,13 +78,21 @@ class NamespaceQueue {
 
 class ChargedQuotas {
   readonly #deps: ResourceQuotaDependencies;
-  readonly #limited: readonly LimitedResource[];
+  readonly #rules: QuotaRules;
   /** What was written last, until the reader has it too. */
   readonly #written = new Map<string, ResourceQuota>();
 
   constructor(deps: ResourceQuotaDependencies, limited: readonly LimitedResource[]) {
     this.#deps = deps;
-    this.#limited = limited;
+    const { reader } = deps;
+    this.#rules = {
+      limited,
+      around: {
+        classes: () => reader.informer(deviceclasses).list(),
+        pod: (namespace, name) => reader.informer(pods).get(`${namespace}/${name}`),
+        claims: (namespace) => reader.informer(resourceclaims).inNamespace(namespace),
+      },
+    };
   }
 
   /** By name, each in its newest known version. */
@@ -95,7 +104,7 @@ class ChargedQuotas {
 
   /** Checks all quotas, then charges them. Where somebody else has charged one in between, those that are left are checked anew. */
   async charge(request: AdmissionRequest): Promise<void> {
-    let charged = decideQuotas(this.in(request.namespace), request, this.#limited);
+    let charged = decideQuotas(this.in(request.namespace), request, this.#rules);
     if (request.dryRun) return;
     for (let attempt = 1; ; attempt++) {
       const left = [...charged];
@@ -107,7 +116,7 @@ class ChargedQuotas {
         return;
       } catch (error) {
         if (!isStatus(error, "Conflict", "NotFound") || attempt === attempts) throw error;
-        charged = decideQuotas(await this.#reread(left), request);
+        charged = decideQuotas(await this.#reread(left), request, { around: this.#rules.around });
       }
     }
   }

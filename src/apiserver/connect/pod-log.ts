@@ -1,7 +1,7 @@
 // pods/log: checks the options as upstream does, then streams the answer of the pod's kubelet.
 
 import type { IncomingMessage } from "node:http";
-import { FieldError, type FieldErrorType, forbiddenField } from "../../api/meta/field-error.ts";
+import { FieldError, type FieldErrorType, forbiddenField, wholeObject } from "../../api/meta/field-error.ts";
 import { badRequest, internalError, invalid, StatusError } from "../../api/meta/status-error.ts";
 import { normalizeTime, timeProblem } from "../../api/meta/time.ts";
 import { requestTo } from "../../rpc/dial.ts";
@@ -68,7 +68,7 @@ export function parseLogOptions(query: URLSearchParams, podName: string): Record
   if (sinceTime && normalizeTime(sinceTime) === undefined) throw badRequest(timeProblem(sinceTime));
   if (sinceTime) {
     if (options.sinceSeconds !== undefined)
-      errors.push(new FieldError("FieldValueForbidden", "[]", "", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+      errors.push(forbiddenField(wholeObject, "at most one of `sinceTime` or `sinceSeconds` may be specified"));
     options.sinceTime = sinceTime;
   }
   // Behind a gate that is off.

@@ -125,6 +125,23 @@ describe("graceful deletion", () => {
     expect((await server.send("GET", `${podPath}/a`)).status).toBe(404);
   });
 
+  it("waits for nothing any more but finalizers where the grace period is nothing", async () => {
+    await createPod("a", {});
+    const waiting = await server.send("DELETE", `${podPath}/a`, { body: { propagationPolicy: "Foreground" } });
+    expect(waiting.body.metadata).toMatchObject({ deletionGracePeriodSeconds: 0, finalizers: ["foregroundDeletion"] });
+    const removed = await server.send("DELETE", `${podPath}/a`, { body: { propagationPolicy: "Background" } });
+    expect(removed.body.metadata).toMatchObject({ uid: waiting.body.metadata.uid, finalizers: ["foregroundDeletion"] });
+    expect((await server.send("GET", `${podPath}/a`)).status).toBe(404);
+  });
+
+  it("moves no end into the past", async () => {
+    await createPod("a", { nodeName: "n", terminationGracePeriodSeconds: 50 });
+    await server.send("DELETE", `${podPath}/a`);
+    await server.clock.advance(20_000);
+    const shorter = await server.send("DELETE", `${podPath}/a?gracePeriodSeconds=5`);
+    expect(shorter.body.metadata).toMatchObject({ deletionGracePeriodSeconds: 1, deletionTimestamp: "2026-01-01T00:00:20Z" });
+  });
+
   it("counts a negative grace period as one second", async () => {
     await createPod("a", { nodeName: "n" });
     expect((await server.send("DELETE", `${podPath}/a?gracePeriodSeconds=-5`)).body.metadata.deletionGracePeriodSeconds).toBe(1);

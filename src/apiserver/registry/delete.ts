@@ -129,7 +129,8 @@ function decideDeletion(
     const stays = hasFinalizers || (graceful.metadata.deletionGracePeriodSeconds ?? 0) > 0;
     return { kind: stays ? "mark" : "remove", object: finalized };
   }
-  return hasFinalizers ? { kind: "mark", object: withDeletionMark(finalized, nowMs) } : { kind: "remove", object: finalized };
+  // What is removed at once is not written before: it goes, and is answered, as it is stored.
+  return hasFinalizers ? { kind: "mark", object: withDeletionMark(finalized, nowMs) } : { kind: "remove", object: current };
 }
 
 /** The object with the grace period of this deletion; undefined where the kind has none; "pending" where one runs that is no longer. */
@@ -153,11 +154,18 @@ function gracefulMark(
       ...(generation > 0 ? { generation: generation + 1 } : {}),
     });
   }
-  if (running === undefined) return undefined;
+  // Nothing is waited for but finalizers.
+  if (running === undefined || running === 0) return undefined;
   // A grace period that has begun can only be shortened.
   if (requested === undefined || requested >= running) return "pending";
   const endMs = (parseTime(deletionTimestamp) ?? nowMs) + (requested - running) * 1000;
-  return withMetadata(object, { ...object.metadata, deletionTimestamp: formatTime(endMs), deletionGracePeriodSeconds: requested });
+  // Where all of it is over, whoever ends the object gracefully gets its last second.
+  const seconds = endMs < nowMs && requested !== 0 ? 1 : requested;
+  return withMetadata(object, {
+    ...object.metadata,
+    deletionTimestamp: formatTime(Math.max(endMs, nowMs)),
+    deletionGracePeriodSeconds: seconds,
+  });
 }
 
 /** Waiting for its finalizers from now on. */

@@ -4,6 +4,8 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { isStatus } from "../../api/meta/status-error.ts";
 import { groupResourceOf, type ResourceType } from "../../api/resource-type.ts";
 import { pods } from "../../api/resources.generated.ts";
+import { isPodTerminal } from "../../api/semantics/pod-status.ts";
+import type { Pod } from "../../api/types/core-v1.ts";
 import type { Client, ObjectList } from "../../client/client.ts";
 
 /** What was left of a namespace's content after it was deleted. */
@@ -75,13 +77,25 @@ async function deleteAll(type: ResourceType, options: DeleteContentOptions, tall
     } else {
       for (const { metadata } of before.items) await deleteOne(type, metadata.name, options);
     }
-    tally.remaining(type, (await list()).items);
+    const left = (await list()).items;
+    tally.remaining(type, left);
+    if (left.length > 0 && !isExpected(type, before.items, left))
+      tally.failed(
+        `unexpected items still remain in namespace: ${namespace} for gvr: ${type.group}/${type.version}, Resource=${type.resource}`,
+      );
   } catch (error) {
     signal.throwIfAborted();
     // A resource whose definition has just gone, or that cannot be deleted after all, holds nothing up.
     if (isStatus(error, "NotFound", "MethodNotAllowed")) return;
     tally.failed(`${groupResourceOf(type)}: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+/** Whether something is known that what is left waits for: finalizers, or the grace periods of pods that have not ended. */
+function isExpected(type: ResourceType, before: readonly KubernetesObject[], left: readonly KubernetesObject[]): boolean {
+  if (left.some(({ metadata }) => (metadata.finalizers ?? []).length > 0)) return true;
+  if (type !== pods) return false;
+  return (before as readonly Pod[]).some((pod) => !isPodTerminal(pod) && (pod.spec.terminationGracePeriodSeconds ?? 0) > 0);
 }
 
 async function deleteOne(type: ResourceType, name: string, { client, namespace, signal }: DeleteContentOptions): Promise<void> {

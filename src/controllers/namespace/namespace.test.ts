@@ -81,6 +81,19 @@ describe("namespace-controller", () => {
     expect(await names(fixture)).toEqual([]);
   });
 
+  it("tells of pods that stay although they have ended", async () => {
+    await using fixture = await started();
+    const at = { namespace: "shop", name: "p" };
+    await fixture.client.create(pods, { metadata: at, spec: { nodeName: "n", containers: [{ name: "c", image: "i" }] } });
+    await fixture.client.delete(pods, at);
+    await fixture.client.patch(pods, at, { status: { phase: "Succeeded" } }, { type: "merge", subresource: "status" });
+    await fixture.client.delete(namespaces, { name: "shop" });
+    await fixture.settle();
+    expect(said(await get(fixture))[2]).toBe(
+      "NamespaceDeletionContentFailure=True ContentDeletionFailed: Failed to delete all resource types, 1 remaining: unexpected items still remain in namespace: shop for gvr: /v1, Resource=pods",
+    );
+  });
+
   it("names what could not be deleted and keeps trying", async () => {
     await using fixture = await started();
     await fixture.client.create(secrets, { metadata: { name: "s", namespace: "shop" } });

@@ -5,8 +5,8 @@ import { parseQuantity } from "../../api/meta/quantity.ts";
 import { parseTime } from "../../api/meta/time.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { pods } from "../../api/resources.generated.ts";
+import type { ClaimSurroundings } from "../../api/semantics/device-quota.ts";
 import { addQuantities, type Quantities } from "../../api/semantics/pod-quantities.ts";
-import { isPodTerminal } from "../../api/semantics/pod-status.ts";
 import { isCountedFor, isInScope, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota, ResourceQuotaStatus } from "../../api/types/core-v1.ts";
 
@@ -16,15 +16,20 @@ export interface Population {
   readonly objects: readonly KubernetesObject[];
 }
 
-/** What an object costs at present: pods that have ended, or should long have gone, count as objects only. */
-function presentUsage(type: ResourceType, object: KubernetesObject, nowMs: number): Quantities {
-  const usage = usageOf(type, object);
+/** What decides on costs besides the object. */
+export interface Present {
+  readonly nowMs: number;
+  readonly around: ClaimSurroundings;
+}
+
+/** What an object costs at present: pods that should long have gone count as objects only. */
+function presentUsage(type: ResourceType, object: KubernetesObject, { nowMs, around }: Present): Quantities {
+  const usage = usageOf(type, object, around);
   if (type !== pods || !isOver(object as Pod, nowMs)) return usage;
   return Object.fromEntries(Object.entries(usage).filter(([name]) => name === "count/pods"));
 }
 
 function isOver(pod: Pod, nowMs: number): boolean {
-  if (isPodTerminal(pod)) return true;
   const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
   if (deletionTimestamp === undefined || deletionGracePeriodSeconds === undefined) return false;
   return nowMs > (parseTime(deletionTimestamp) ?? nowMs) + deletionGracePeriodSeconds * 1000;
@@ -33,29 +38,28 @@ function isOver(pod: Pod, nowMs: number): boolean {
 const zero = parseQuantity("0");
 
 /** What an object costs the quota at present: nothing where it is out of its scope. */
-export function costTo(quota: ResourceQuota, type: ResourceType, object: KubernetesObject, nowMs: number): Quantities {
+export function costTo(quota: ResourceQuota, type: ResourceType, object: KubernetesObject, present: Present): Quantities {
   if (!isInScope(type, object, quota)) return {};
   const hard = quota.spec?.hard ?? {};
-  const usage = Object.entries(presentUsage(type, object, nowMs));
-  return Object.fromEntries(usage.filter(([name]) => hard[name] !== undefined && isCountedFor(type, name)));
+  const usage = Object.entries(presentUsage(type, object, present));
+  return Object.fromEntries(usage.filter(([name]) => hard[name] !== undefined && isCountedFor(type, name, present.around)));
 }
 
-export interface Counted {
+export interface Counted extends Present {
   readonly populations: readonly Population[];
   /** Charged for objects that are not among them yet. */
   readonly pending: Quantities;
-  readonly nowMs: number;
 }
 
 /** The quota's limits as they are taken over, and the use of each. What nothing here counts keeps the use it had. */
-export function quotaStatus(quota: ResourceQuota, { populations, pending, nowMs }: Counted): ResourceQuotaStatus {
+export function quotaStatus(quota: ResourceQuota, { populations, pending, ...present }: Counted): ResourceQuotaStatus {
   const hard = quota.spec?.hard ?? {};
   const names = Object.keys(hard);
   let used: Quantities = {};
   for (const { type, objects } of populations) {
-    const counted = names.filter((name) => isCountedFor(type, name));
+    const counted = names.filter((name) => isCountedFor(type, name, present.around));
     used = addQuantities(used, Object.fromEntries(counted.map((name) => [name, zero])));
-    for (const object of objects) used = addQuantities(used, costTo(quota, type, object, nowMs));
+    for (const object of objects) used = addQuantities(used, costTo(quota, type, object, present));
   }
   const waiting = Object.entries(pending).filter(([name]) => used[name] !== undefined);
   used = addQuantities(used, Object.fromEntries(waiting));

@@ -5,7 +5,8 @@ import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { type KubernetesObject, keyOf } from "../../api/meta/object.ts";
 import { parseQuantity } from "../../api/meta/quantity.ts";
 import { groupResourceOf, type ResourceType } from "../../api/resource-type.ts";
-import { builtInResources, resourcequotas } from "../../api/resources.generated.ts";
+import { builtInResources, deviceclasses, pods, resourceclaims, resourcequotas } from "../../api/resources.generated.ts";
+import { type ClaimSurroundings, isExtendedQuota } from "../../api/semantics/device-quota.ts";
 import { addQuantities, type Quantities } from "../../api/semantics/pod-quantities.ts";
 import { isCountedFor } from "../../api/semantics/quota-usage.ts";
 import type { ResourceQuota } from "../../api/types/core-v1.ts";
@@ -14,7 +15,7 @@ import type { Informer } from "../../client/informer.ts";
 import type { Controller, ControllerContext, Watched } from "../controller.ts";
 import { ServedResources } from "../served-resources.ts";
 import { ChargeLedger, chargeMs } from "./charge-ledger.ts";
-import { costTo, type Population, quotaStatus } from "./quota-status.ts";
+import { costTo, type Population, type Present, quotaStatus } from "./quota-status.ts";
 
 const resyncMs = 5 * 60_000;
 
@@ -67,11 +68,22 @@ class QuotaCounter {
   readonly #served: ServedResources;
   readonly #followed = new Map<Informer<KubernetesObject>, { remove(): void }>();
   readonly #ledger = new ChargeLedger();
+  readonly #around: ClaimSurroundings;
 
   constructor(context: ControllerContext) {
     this.#context = context;
     this.#served = new ServedResources(context);
     this.quotas = context.informers.informer(resourcequotas);
+    const { informers } = context;
+    this.#around = {
+      classes: () => informers.informer(deviceclasses).list(),
+      pod: (namespace, name) => informers.informer(pods).get(`${namespace}/${name}`),
+      claims: (namespace) => informers.informer(resourceclaims).inNamespace(namespace),
+    };
+  }
+
+  get #present(): Present {
+    return { nowMs: this.#context.clock.now(), around: this.#around };
   }
 
   start(): Running {
@@ -107,10 +119,10 @@ class QuotaCounter {
       const informer = await this.#follow(type, signal);
       populations.push({ type, objects: informer.inNamespace(quota.metadata.namespace) });
     }
-    const nowMs = this.#context.clock.now();
-    const pending = this.#ledger.pending(quota.metadata.uid, nowMs);
+    const present = this.#present;
+    const pending = this.#ledger.pending(quota.metadata.uid, present.nowMs);
     const isFinal = Object.keys(pending).length === 0;
-    const status = quotaStatus(quota, { populations, pending, nowMs });
+    const status = quotaStatus(quota, { populations, pending, ...present });
     if (isKnown(quota) && isSameUse(status.used, quota.status?.used)) return isFinal;
     const counted = { ...quota, status };
     this.#ledger.writing(counted);
@@ -120,22 +132,32 @@ class QuotaCounter {
 
   /** The resources that the quota limits, as far as they are served. */
   async #typesFor({ spec }: ResourceQuota, signal: AbortSignal): Promise<readonly ResourceType<KubernetesObject>[]> {
+    const names = Object.keys(spec?.hard ?? {});
+    if (names.some(isExtendedQuota)) await this.#read(deviceclasses, signal);
+    const isCounted = (type: ResourceType, name: string): boolean =>
+      type.namespaced && isWatchable(type) && isCountedFor(type, name, this.#around);
     const types = new Set<ResourceType>();
-    for (const name of Object.keys(spec?.hard ?? {})) {
-      const counted = builtInResources.filter((type) => type.namespaced && isWatchable(type) && isCountedFor(type, name));
+    for (const name of names) {
+      const counted = builtInResources.filter((type) => isCounted(type, name));
       for (const type of preferred(counted)) types.add(type);
       if (counted.length > 0 || !name.startsWith("count/")) continue;
-      const custom = await this.#served.find((type) => type.namespaced && isWatchable(type) && isCountedFor(type, name), signal);
+      const custom = await this.#served.find((type) => isCounted(type, name), signal);
       if (custom) types.add(custom);
     }
     return [...types] as readonly ResourceType<KubernetesObject>[];
   }
 
+  async #read<T extends KubernetesObject>(type: ResourceType<T>, signal: AbortSignal): Promise<Informer<T>> {
+    const informer = this.#context.informers.informer(type);
+    informer.start();
+    await informer.synced(signal);
+    return informer;
+  }
+
   async #follow(type: ResourceType<KubernetesObject>, signal: AbortSignal): Promise<Informer<KubernetesObject>> {
     const informer = this.#context.informers.informer(type);
     if (!this.#followed.has(informer)) {
-      informer.start();
-      await informer.synced(signal);
+      await this.#read(type, signal);
       // Another quota may have waited for the same.
       if (!this.#followed.has(informer)) this.#followed.set(informer, this.#listen(type, informer));
     }
@@ -147,23 +169,23 @@ class QuotaCounter {
     const concerned = (object: KubernetesObject): readonly ResourceQuota[] =>
       this.quotas
         .inNamespace(object.metadata.namespace ?? "")
-        .filter((quota) => Object.keys(quota.spec?.hard ?? {}).some((name) => isCountedFor(type, name)));
+        .filter((quota) => Object.keys(quota.spec?.hard ?? {}).some((name) => isCountedFor(type, name, this.#around)));
     const recount = (quotas: readonly ResourceQuota[], delayMs: number): void => {
       for (const quota of quotas) this.#context.enqueue(keyOf(quota), delayMs);
     };
     return informer.addHandler({
       onAdd: (object) => {
         const quotas = concerned(object);
-        for (const quota of quotas) this.#ledger.arrived(quota.metadata.uid, costTo(quota, type, object, clock.now()), clock.now());
+        for (const quota of quotas) this.#ledger.arrived(quota.metadata.uid, costTo(quota, type, object, this.#present), clock.now());
         recount(quotas, settleMs);
       },
       onUpdate: (object, previous) => {
         for (const quota of concerned(object)) {
-          const nowMs = clock.now();
-          const cost = costTo(quota, type, object, nowMs);
-          const changes = differenceOf(cost, costTo(quota, type, previous, nowMs));
+          const present = this.#present;
+          const cost = costTo(quota, type, object, present);
+          const changes = differenceOf(cost, costTo(quota, type, previous, present));
           if (Object.values(changes).every(({ sign }) => sign === 0)) continue;
-          this.#ledger.arrived(quota.metadata.uid, changes, nowMs);
+          this.#ledger.arrived(quota.metadata.uid, changes, present.nowMs);
           recount([quota], gatherMs);
         }
       },

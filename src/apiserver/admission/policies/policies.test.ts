@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { AdmissionPlugin } from "../admission.ts";
+import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import { configMap, createPolicyFixture, mapsPath, type PolicyFixture, policiesPath, rulesFor } from "./policy-fixture.ts";
 
 async function setUp(before?: readonly AdmissionPlugin[]): Promise<PolicyFixture> {
@@ -41,6 +41,23 @@ describe("a validating policy", () => {
     await f.policy("Validating", "p", noBad, { validationActions: ["Warn", "Audit"] });
     const { status, warnings } = await f.post(mapsPath, configMap("m", { a: "bad" }));
     expect([status, warnings]).toEqual([201, ["Validation failed for ValidatingAdmissionPolicy 'p' with binding 'p': bad is bad"]]);
+  });
+
+  test("notes its failures for the audit log, as JSON that is safe in markup", async () => {
+    const noted = new Map<string, string>();
+    const recorder = {
+      name: "Recorder",
+      handles: () => true,
+      validate(request: AdmissionRequest): void {
+        request.annotate = (key, value) => void noted.set(key, value);
+      },
+    };
+    const f = await setUp([recorder]);
+    await f.policy("Validating", "p", { validations: [{ expression: "size(object.data) < 1" }] }, { validationActions: ["Audit"] });
+    expect((await f.post(mapsPath, configMap("m", { a: "x" }))).status).toBe(201);
+    expect(noted.get("validation.policy.admission.k8s.io/validation_failure")).toBe(
+      '[{"message":"failed expression: size(object.data) \\u003c 1","policy":"p","binding":"p","expressionIndex":0,"validationActions":["Audit"]}]',
+    );
   });
 
   test("is counted where it fails, with the consequence", async () => {

@@ -3,6 +3,7 @@
 
 import type { AccessAnswers } from "../../../api/cel/library/authorizer.ts";
 import { type CompiledValidatingPolicy, compileValidatingPolicy, type PolicyDecision } from "../../../api/cel/validating-policy.ts";
+import { escapeMarkup } from "../../../api/meta/field-error.ts";
 import { StatusError } from "../../../api/meta/status-error.ts";
 import { validatingadmissionpolicies, validatingadmissionpolicybindings } from "../../../api/resources.generated.ts";
 import type { ValidatingAdmissionPolicySpec } from "../../../api/types/admissionregistration-v1.ts";
@@ -191,7 +192,7 @@ function enforce(
       observe(observed, "warn");
     } else if (action === "Audit") {
       const failure = { message, policy, binding: name, expressionIndex: index, validationActions: actions };
-      request.annotate("validation.policy.admission.k8s.io/validation_failure", JSON.stringify([failure]));
+      request.annotate("validation.policy.admission.k8s.io/validation_failure", escapeMarkup(JSON.stringify([failure])));
       observe(observed, "audit");
     }
   }
