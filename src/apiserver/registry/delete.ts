@@ -129,7 +129,8 @@ function decideDeletion(
     const stays = hasFinalizers || (graceful.metadata.deletionGracePeriodSeconds ?? 0) > 0;
     return { kind: stays ? "mark" : "remove", object: finalized };
   }
-  return hasFinalizers ? { kind: "mark", object: withDeletionMark(finalized, nowMs) } : { kind: "remove", object: finalized };
+  // What goes at once goes as it was: nobody sees it without the finalizer that has kept it.
+  return hasFinalizers ? { kind: "mark", object: withDeletionMark(finalized, nowMs) } : { kind: "remove", object: current };
 }
 
 /** The object with the grace period of this deletion; undefined where the kind has none; "pending" where one runs that is no longer. */
@@ -153,7 +154,7 @@ function gracefulMark(
       ...(generation > 0 ? { generation: generation + 1 } : {}),
     });
   }
-  if (running === undefined) return undefined;
+  if (!running) return undefined; // over already: nothing is left to wait for but finalizers
   // A grace period that has begun can only be shortened.
   if (requested === undefined || requested >= running) return "pending";
   const endMs = (parseTime(deletionTimestamp) ?? nowMs) + (requested - running) * 1000;
