@@ -67,7 +67,12 @@ function dryRunOf(request: WriteRequest, { dryRun = [] }: DeleteOptions): boolea
 }
 
 /** Tells why the pod ends, for those who watch it. The options then mean the version that it has now. */
-async function markDisrupted(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest, options: DeleteOptions): Promise<DeleteOptions> {
+async function markDisrupted(
+  env: WriteEnvironment,
+  pods: ResourceStore,
+  request: WriteRequest,
+  options: DeleteOptions,
+): Promise<DeleteOptions> {
   const { version } = await updateObject(env, pods, {
     ...request,
     strategy: {},
@@ -167,7 +172,8 @@ function explainRefusal(name: string, { conditions, desiredHealthy = 0, currentH
   // Where the counting itself has failed the counts mean nothing.
   if (told?.reason === "SyncFailed")
     return `The disruption budget ${name} does not allow evicting pods currently because it failed sync: ${told.message}`;
-  if (currentHealthy <= desiredHealthy) return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
+  if (currentHealthy <= desiredHealthy)
+    return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
   const refusal = `The disruption budget ${name} does not allow evicting pods currently`;
   return told ? `${refusal} (${told.reason}): ${told.message}` : refusal;
 }

@@ -245,7 +245,12 @@ async function answerEviction(env: WriteEnvironment, context: RequestContext, na
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const eviction = await readObject(context, evictionKind, options.fieldValidation);
   const target = { namespace, name: context.info.name, subresource: "eviction" };
-  await evictPod(env, env.stores.forType(podsType), writeRequest(context, options, target), withoutSystemFields(inNamespace(eviction, namespace)));
+  await evictPod(
+    env,
+    env.stores.forType(podsType),
+    writeRequest(context, options, target),
+    withoutSystemFields(inNamespace(eviction, namespace)),
+  );
   return success(201);
 }
 

@@ -161,7 +161,9 @@ describe("binding", () => {
     const send = (path: string, metadata: object) =>
       server.send("POST", path, { body: { metadata: { name: "a", ...metadata }, target: { name: "n1" } } });
     const failed = (what: string) =>
-      expect.stringMatching(new RegExp(`^Operation cannot be fulfilled on pods "a": StorageError: .*Precondition failed: ${what} in precondition: 1, `));
+      expect.stringMatching(
+        new RegExp(`^Operation cannot be fulfilled on pods "a": StorageError: .*Precondition failed: ${what} in precondition: 1, `),
+      );
     const own = `${pods}/a/binding`;
     const legacy = "/api/v1/namespaces/default/bindings";
     for (const path of [own, legacy])
@@ -265,7 +267,10 @@ describe("eviction", () => {
     await running();
     await budget("b", { disruptionsAllowed: 2, currentHealthy: 1, desiredHealthy: 0 });
     const stale = (await evict({ preconditions: { resourceVersion: "1" } })).body;
-    expect([stale.code, stale.message]).toEqual([409, expect.stringContaining("the ResourceVersion in the precondition (1) does not match")]);
+    expect([stale.code, stale.message]).toEqual([
+      409,
+      expect.stringContaining("the ResourceVersion in the precondition (1) does not match"),
+    ]);
     expect((await server.send("GET", `${budgets}/b`)).body.status.disruptionsAllowed).toBe(1);
     const { resourceVersion } = (await server.send("GET", `${pods}/a`)).body.metadata;
     expect((await evict({ preconditions: { resourceVersion } })).status).toBe(201);
@@ -282,7 +287,13 @@ describe("eviction", () => {
 
   it("says why a budget refuses that has healthy pods enough", async () => {
     await running();
-    const condition = { type: "DisruptionAllowed", status: "False", reason: "Other", message: "not now", lastTransitionTime: "2026-01-01T00:00:00Z" };
+    const condition = {
+      type: "DisruptionAllowed",
+      status: "False",
+      reason: "Other",
+      message: "not now",
+      lastTransitionTime: "2026-01-01T00:00:00Z",
+    };
     await budget("b", { disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 1, conditions: [condition] });
     const causes = async () => (await evict()).body.details.causes[0].message;
     expect(await causes()).toBe("The disruption budget b does not allow evicting pods currently (Other): not now");

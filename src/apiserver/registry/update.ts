@@ -122,7 +122,9 @@ const createsThrough: ReadonlySet<string> = new Set(["", "status"]);
 
 async function createAbsent(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
   const byPut = store.definition.allowCreateOnUpdate && createsThrough.has(request.subresource) && !request.neverCreates;
-  if ((!request.createsAbsent && !byPut) || request.uid) throw notFound(store.type, request.name);
+  if (!request.createsAbsent && !byPut) throw notFound(store.type, request.name);
+  // What may be created is compared with the object that it is not: one without a uid.
+  if (request.uid) throw preconditionFailed(store, request, `UID in precondition: ${request.uid}, UID in object meta: `);
   const change = await request.change(undefined);
   const { fieldsManaged } = change;
   const object = request.createsAbsent ? asApplied(store, request, change.object) : change.object;
@@ -262,7 +264,8 @@ function isFinished({ definition }: ResourceStore, object: KubernetesObject, old
 
 function checkStoredPreconditions(store: ResourceStore, request: UpdateRequest, { metadata }: KubernetesObject): void {
   const { uid, onlyVersion } = request;
-  if (uid && uid !== metadata.uid) throw preconditionFailed(store, request, `UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`);
+  if (uid && uid !== metadata.uid)
+    throw preconditionFailed(store, request, `UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`);
   const { resourceVersion } = metadata;
   if (onlyVersion && onlyVersion !== resourceVersion)
     throw preconditionFailed(
