@@ -177,9 +177,9 @@ describe("binding", () => {
     const status = { conditions: [{ type: "PodScheduled", status: "True" }] };
     await server.send("PATCH", `${pods}/a/status`, { body: { status }, contentType: merge });
     await bind({ name: "n1" });
-    expect((await server.send("GET", `${pods}/a`)).body.status.conditions).toEqual([
-      { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: null },
-    ]);
+    expect((await server.send("GET", `${pods}/a`)).body.status).toMatchObject({
+      conditions: [{ type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: null }],
+    });
   });
 });
 
@@ -258,8 +258,8 @@ describe("eviction", () => {
       disruptedPods: { a: "2026-01-01T00:00:00Z" },
       conditions: [{ type: "DisruptionAllowed", status: "False", reason: "InsufficientPods" }],
     });
-    const { managedFields } = (await server.send("GET", `${budgets}/b`)).body.metadata;
-    const owners = managedFields.map((entry: { manager: string; subresource?: string }) => [entry.manager, entry.subresource]);
+    const { managedFields = [] } = (await server.send("GET", `${budgets}/b`)).body.metadata;
+    const owners = managedFields.map(({ manager, subresource }) => [manager, subresource]);
     expect(owners).toContainEqual(["kube-apiserver", "status"]);
   });
 
@@ -271,7 +271,7 @@ describe("eviction", () => {
       409,
       expect.stringContaining("the ResourceVersion in the precondition (1) does not match"),
     ]);
-    expect((await server.send("GET", `${budgets}/b`)).body.status.disruptionsAllowed).toBe(1);
+    expect((await server.send("GET", `${budgets}/b`)).body.status).toMatchObject({ disruptionsAllowed: 1 });
     const { resourceVersion } = (await server.send("GET", `${pods}/a`)).body.metadata;
     expect((await evict({ preconditions: { resourceVersion } })).status).toBe(201);
   });
@@ -282,7 +282,7 @@ describe("eviction", () => {
     expect((await evict({ propagationPolicy: "Bad" })).body.message).toContain('propagationPolicy: Unsupported value: "Bad"');
     const { metadata, status } = (await server.send("GET", `${pods}/a`)).body;
     expect(metadata.deletionTimestamp).toBeUndefined();
-    expect(status.conditions.map((c: { type: string }) => c.type)).toEqual(["Ready", "DisruptionTarget"]);
+    expect(status).toMatchObject({ conditions: [{ type: "Ready" }, { type: "DisruptionTarget" }] });
   });
 
   it("says why a budget refuses that has healthy pods enough", async () => {
@@ -295,10 +295,11 @@ describe("eviction", () => {
       lastTransitionTime: "2026-01-01T00:00:00Z",
     };
     await budget("b", { disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 1, conditions: [condition] });
-    const causes = async () => (await evict()).body.details.causes[0].message;
-    expect(await causes()).toBe("The disruption budget b does not allow evicting pods currently (Other): not now");
+    const says = (message: string): object => ({ details: { causes: [{ reason: "DisruptionBudget", message }] } });
+    const refusal = "The disruption budget b does not allow evicting pods currently";
+    expect((await evict()).body).toMatchObject(says(`${refusal} (Other): not now`));
     await budget("b", { conditions: [] });
-    expect(await causes()).toBe("The disruption budget b does not allow evicting pods currently");
+    expect((await evict()).body).toMatchObject(says(refusal));
   });
 
   it("of a pod that stays for its finalizers tells why", async () => {
