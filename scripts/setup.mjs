@@ -45,6 +45,18 @@ export const testPackages = [
   },
   { name: "dbus", why: "the bus that systemd speaks on there", found: () => onPath("dbus-daemon"), optional: true },
   { name: "curl", why: "an HTTP client for the tests", found: () => onPath("curl") },
+  {
+    name: "python3-kubernetes",
+    why: "a client for the tests",
+    found: () => existsSync("/usr/lib/python3/dist-packages/kubernetes"),
+    optional: true,
+  },
+  {
+    name: "ruby-kubeclient",
+    why: "another client for the tests",
+    found: () => existsSync("/usr/share/doc/ruby-kubeclient"),
+    optional: true,
+  },
 ];
 
 const say = (text) => process.stderr.write(`${text}\n`);

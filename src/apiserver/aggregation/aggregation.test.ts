@@ -365,6 +365,10 @@ describe("aggregation", () => {
     const message = 'endpointslices for service/sample in "default" have no addresses with port name "web"';
     await becomes({ status: "False", reason: "MissingEndpoints", message });
     expect(extension.requests).toEqual([]);
+    // A version that nobody has registered is no page, though its group is there; of our own groups it is no resource.
+    expect((await json("/apis/sample.example.com")).versions).toMatchObject([{ version: "v1" }]);
+    expect(await ask("/apis/sample.example.com/v2")).toMatchObject({ status: 404, text: "404 page not found\n" });
+    expect((await json("/apis/apps/v9")).message).toBe("the server could not find the requested resource");
   });
 
   it("trusts no server with a certificate of somebody else, unless told to", async () => {

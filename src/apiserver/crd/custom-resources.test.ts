@@ -132,6 +132,18 @@ describe("startCustomResources()", () => {
       });
   });
 
+  it("marks a definition without a word of its dependents; another delete says that it waits for finalizers alone", async () => {
+    await define({ ...widgetDefinition(), metadata: { name: "widgets.example.com", finalizers: ["example.com/keep"] } });
+    const path = `${definitions}/widgets.example.com`;
+    const first = (await fixture.send("DELETE", path, { body: { propagationPolicy: "Foreground" } })).body.metadata;
+    expect(first.finalizers).toEqual(["example.com/keep", "customresourcecleanup.apiextensions.k8s.io"]);
+    expect([first.deletionGracePeriodSeconds, first.generation]).toEqual([undefined, 1]);
+    await settle();
+    const second = (await fixture.send("DELETE", path, { body: { propagationPolicy: "Foreground" } })).body.metadata;
+    expect(second.finalizers).toEqual(["example.com/keep", "foregroundDeletion"]);
+    expect([second.deletionGracePeriodSeconds, second.generation]).toEqual([0, 1]);
+  });
+
   it("deletes the objects of a definition that serves no version any more", async () => {
     await define(widgetDefinition());
     await create("w");

@@ -27,4 +27,5 @@ export const customResourceDefinitionDeletion: NonNullable<ResourceDefinition<Cu
     };
   },
   mayFinish: () => true,
+  leavesDependents: true,
 };

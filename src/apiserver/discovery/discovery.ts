@@ -166,10 +166,12 @@ export function createDiscovery(options: DiscoveryOptions): EndpointSource {
       const group = documents().groups.find((g) => g.name === groupName);
       if (!group) return pageNotFound;
       const served = group.versions.find((v) => v.version === version);
-      // Versions of custom resources are served behind the router: it knows neither which there are, nor by which methods.
-      const custom = (served ? [served] : group.versions).some(({ resources }) => resources.some(isCustom));
-      if (!served && !custom) throw resourceNotServed();
+      // Versions of custom resources, and other servers', are served behind the router: it knows neither which there are, nor
+      // by which methods.
+      const routed = group.versions.some(({ resources }) => resources.some((type) => !isCustom(type)));
+      if (!served && routed) throw resourceNotServed();
       if (!served || served.isNamedOnly) return pageNotFound;
+      const custom = served.resources.some(isCustom);
       if (!custom && request.method !== "GET") throw methodNotServed();
       negotiateOutput(request, { cbor: !custom, routed: !custom });
       context.speaksCbor = !custom;

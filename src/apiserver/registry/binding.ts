@@ -3,7 +3,6 @@
 
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { badRequest, conflict, StatusError } from "../../api/meta/status-error.ts";
-import { parseTime } from "../../api/meta/time.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
 import type { Binding, Pod, PodCondition } from "../../api/types/core-v1.ts";
 import { formatTime } from "../../base/clock.ts";
@@ -43,12 +42,9 @@ export async function bindPod(
     subresource: "binding",
     strategy: {},
     uid,
+    onlyVersion: resourceVersion,
     ownChange: true,
-    change: (current) => {
-      const pod = current as Pod; // an absent pod has been refused
-      const bound = assigned(pod, binding, node, env.clock.now());
-      return { object: resourceVersion ? { ...bound, metadata: { ...bound.metadata, resourceVersion } } : bound };
-    },
+    change: (current) => ({ object: assigned(current as Pod, binding, node, env.clock.now()) }), // an absent pod has been refused
   });
 }
 
@@ -86,9 +82,8 @@ function assigned(pod: Pod, binding: Binding, nodeName: string, nowMs: number): 
 
 function withScheduled(conditions: readonly PodCondition[], nowMs: number): readonly PodCondition[] {
   const before = conditions.find((condition) => condition.type === "PodScheduled");
-  const since = before?.status === "True" ? parseTime(before.lastTransitionTime ?? "") : undefined;
-  // lastProbeTime is always on the wire, as null.
-  const scheduled = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: formatTime(since ?? nowMs) };
-  const condition = scheduled as unknown as PodCondition;
+  // Both times are always on the wire, as null where there is none.
+  const lastTransitionTime = before?.status === "True" ? (before.lastTransitionTime ?? null) : formatTime(nowMs);
+  const condition = { type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime } as unknown as PodCondition;
   return before ? conditions.map((c) => (c === before ? condition : c)) : conditions.concat(condition);
 }

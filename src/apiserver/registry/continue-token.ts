@@ -34,7 +34,8 @@ function parse(text: string): { readonly v?: unknown; readonly rv?: unknown; rea
   const at = broken >= 0 ? broken : text.length % 4 === 1 ? text.length - 1 : -1;
   if (at >= 0) throw invalidToken(`illegal base64 data at input byte ${at}`);
   try {
-    const { value } = parseJson(Buffer.from(text, "base64url").toString("utf8"));
+    // Keys are ASCII; of other bytes Go's parser names one alone.
+    const { value } = parseJson(Buffer.from(text, "base64url").toString("latin1"));
     if (value === null) return {};
     if (typeof value === "object" && !Array.isArray(value)) return withPlainNumbers(value) as Record<string, unknown>;
     const what = Array.isArray(value) ? "array" : jsonTypes[typeof value];

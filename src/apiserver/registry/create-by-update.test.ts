@@ -64,3 +64,19 @@ describe("an update of what is not there", () => {
     expect((await put()).status).toBe(500);
   });
 });
+
+it("an update that names a uid finds an object without one, and creates nothing", async () => {
+  start(() => ({ decision: "allow", reason: "" }));
+  const body = { metadata: { name: "a", uid: "u" }, spec: {} };
+  const of = async (query: string): Promise<unknown[]> => {
+    const reply = await fixture.send("PUT", `${leases}/a${query}`, { contentType: "application/json", body });
+    return [reply.status, reply.body.message];
+  };
+  const why = "Precondition failed: UID in precondition: u, UID in object meta: ";
+  const refusal = (key: string) => [
+    409,
+    `Operation cannot be fulfilled on leases.coordination.k8s.io "a": StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`,
+  ];
+  expect(await of("")).toEqual(refusal("/registry/leases/ns/a"));
+  expect(await of("?dryRun=All")).toEqual(refusal("/leases/ns/a"));
+});

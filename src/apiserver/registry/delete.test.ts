@@ -73,6 +73,17 @@ describe("delete", () => {
     expect(background.body).toMatchObject({ kind: "Status", status: "Success" });
   });
 
+  it("removes what a finalizer for dependents alone has kept as it was, in one step", async () => {
+    await create("a", { finalizers: ["orphan"] });
+    const log = await server.watch(`${path}?watch=true`);
+    await server.send("DELETE", `${path}/a`, { body: { propagationPolicy: "Background" } });
+    await expect.poll(() => log.events.length).toBe(2);
+    expect(log.events.map(({ type, object }) => [type, object.metadata.finalizers])).toEqual([
+      ["ADDED", ["orphan"]],
+      ["DELETED", ["orphan"]],
+    ]);
+  });
+
   it("checks preconditions", async () => {
     await create("a");
     const wrong = await server.send("DELETE", `${path}/a`, { body: { preconditions: { uid: "x" } } });
@@ -142,6 +153,13 @@ describe("graceful deletion", () => {
     expect(shorter.body.metadata).toMatchObject({ deletionGracePeriodSeconds: 1, deletionTimestamp: "2026-01-01T00:00:20Z" });
   });
 
+  it("asks again what becomes of dependents when a pod's grace period is over", async () => {
+    await server.send("POST", podPath, { body: { metadata: { name: "a", finalizers: ["example.com/f"] }, spec: { containers: [] } } });
+    await server.send("DELETE", `${podPath}/a`);
+    const { body } = await server.send("DELETE", `${podPath}/a`, { body: { gracePeriodSeconds: 1, propagationPolicy: "Foreground" } });
+    expect(body.metadata).toMatchObject({ deletionGracePeriodSeconds: 0, finalizers: ["example.com/f", "foregroundDeletion"] });
+  });
+
   it("counts a negative grace period as one second", async () => {
     await createPod("a", { nodeName: "n" });
     expect((await server.send("DELETE", `${podPath}/a?gracePeriodSeconds=-5`)).body.metadata.deletionGracePeriodSeconds).toBe(1);
@@ -160,6 +178,14 @@ describe("namespaces", () => {
     });
     expect(finalized.status).toBe(200);
     expect((await server.send("GET", "/api/v1/namespaces/n")).status).toBe(404);
+  });
+
+  it("wait for metadata's finalizers alone when they are deleted again", async () => {
+    await server.send("POST", "/api/v1/namespaces", { body: { metadata: { name: "n" } } });
+    await server.send("DELETE", "/api/v1/namespaces/n", { body: { propagationPolicy: "Orphan" } });
+    await server.send("PUT", "/api/v1/namespaces/n/finalize", { body: { metadata: { name: "n", finalizers: ["orphan"] }, spec: {} } });
+    const { body } = await server.send("DELETE", "/api/v1/namespaces/n");
+    expect(body.metadata).toMatchObject({ deletionGracePeriodSeconds: 0, finalizers: ["orphan"] });
   });
 });
 

@@ -116,7 +116,8 @@ function decideDeletion(
     const begun = current.metadata.deletionTimestamp !== undefined;
     if (!begun) {
       const marked = definition.deletion.begin(current, strategyContext(env, request));
-      return { kind: "mark", object: withDependentFinalizers(marked, undefined, options) };
+      const { leavesDependents } = definition.deletion;
+      return { kind: "mark", object: leavesDependents ? marked : withDependentFinalizers(marked, undefined, options) };
     }
     if (!definition.deletion.mayFinish(current)) return { kind: "pending" };
   }
@@ -168,15 +169,16 @@ function gracefulMark(
   });
 }
 
-/** Waiting for its finalizers from now on. */
+/** Waiting for nothing but its finalizers from now on. */
 export function withDeletionMark(object: KubernetesObject, nowMs: number): KubernetesObject {
-  const { deletionTimestamp, generation = 0 } = object.metadata;
-  if (deletionTimestamp !== undefined) return object;
+  const { deletionTimestamp, deletionGracePeriodSeconds: running, generation = 0 } = object.metadata;
+  // A kind that says itself how its objects end begins without a grace period.
+  if (deletionTimestamp !== undefined && running !== undefined) return object;
   return withMetadata(object, {
     ...object.metadata,
-    deletionTimestamp: formatTime(nowMs),
+    deletionTimestamp: deletionTimestamp ?? formatTime(nowMs),
     deletionGracePeriodSeconds: 0,
-    ...(generation > 0 ? { generation: generation + 1 } : {}),
+    ...(generation > 0 && deletionTimestamp === undefined ? { generation: generation + 1 } : {}),
   });
 }
 

@@ -126,6 +126,7 @@ describe("options", () => {
     const refused = "invalid continue token: continue key is not valid: ";
     const cases = {
       bogus: "illegal base64 data at input byte 4",
+      zzz: "invalid character 'Ï' looking for beginning of value",
       W10: "json: cannot unmarshal array into Go value of type storage.continueToken",
       dHJ1ZQ: "json: cannot unmarshal bool into Go value of type storage.continueToken",
       bnVsbA: "server does not recognize this encoded version ",

@@ -39,16 +39,15 @@ export async function evictPod(env: WriteEnvironment, pods: ResourceStore, reque
   if ((eviction.metadata.name ?? "") !== request.name) throw badRequest("name in URL does not match name in Eviction object");
   if (deleteOptions.ignoreStoreReadErrorWithClusterBreakingPotential) throw invalid(evictionKind, request.name, [unreadable]);
   const dryRun = dryRunOf(request, deleteOptions);
-  const options = checkDeleteOptions(deleteOptions);
+  await env.admission.validate(admissionRequest(request, { ...subject, object: eviction }));
   const version = await pods.read(pods.keyOf(request.namespace, request.name));
   if (!version) throw notFound(pods.type, request.name);
-  await env.admission.validate(admissionRequest(request, { ...subject, object: eviction }));
   const pod = version.object as Pod;
-  checkPreconditions(pods, pod, options);
   if (needsBudget(pod)) await charge(env, { ...request, dryRun }, pod);
-  await markDisrupted(env, pods, { ...request, dryRun });
-  const { resourceVersion: _, ...preconditions } = options.preconditions ?? {};
-  await deleteObject(env, pods, { ...request, subresource: "", dryRun }, { ...options, preconditions }, { admission: false });
+  // From here on it is a delete: what is wrong with its options is found when the budget has been charged and the pod told.
+  const options = dryRun ? deleteOptions : await markDisrupted(env, pods, request, deleteOptions);
+  checkDeleteOptions(options);
+  await deleteObject(env, pods, { ...request, subresource: "", dryRun }, options, { admission: false });
 }
 
 const unreadable = invalidValue(
@@ -67,19 +66,28 @@ function dryRunOf(request: WriteRequest, { dryRun = [] }: DeleteOptions): boolea
   throw new StatusError({ code: 500, message });
 }
 
-/** Tells why the pod ends, for those who watch it. */
-async function markDisrupted(env: WriteEnvironment, pods: ResourceStore, request: WriteRequest): Promise<void> {
-  await updateObject(env, pods, {
+/** Tells why the pod ends, for those who watch it. The options then mean the version that it has now. */
+async function markDisrupted(
+  env: WriteEnvironment,
+  pods: ResourceStore,
+  request: WriteRequest,
+  options: DeleteOptions,
+): Promise<DeleteOptions> {
+  const { version } = await updateObject(env, pods, {
     ...request,
     strategy: {},
     admitted: true,
     keepsGeneration: true,
     change: (current) => {
       const pod = current as Pod; // an absent pod has been refused
+      checkPreconditions(pods, pod, options);
       const conditions = withDisruptionTarget(pod.status?.conditions ?? [], formatTime(env.clock.now()));
       return { object: { ...pod, status: { ...pod.status, conditions } }, fieldsManaged: true };
     },
   });
+  const { preconditions } = options;
+  if (preconditions?.resourceVersion === undefined) return options;
+  return { ...options, preconditions: { ...preconditions, resourceVersion: String(version.revision) } };
 }
 
 function withDisruptionTarget(conditions: readonly PodCondition[], now: string): readonly PodCondition[] {
@@ -90,7 +98,7 @@ function withDisruptionTarget(conditions: readonly PodCondition[], now: string):
     reason: "EvictionByEvictionAPI",
     message: "Eviction API: evicting",
     lastProbeTime: null, // always on the wire, as null
-    lastTransitionTime: before?.status === "True" ? before.lastTransitionTime : now,
+    lastTransitionTime: before?.status === "True" ? (before.lastTransitionTime ?? null) : now,
   } as unknown as PodCondition;
   return before ? conditions.map((c) => (c === before ? target : c)) : [...conditions, target];
 }
@@ -119,10 +127,12 @@ async function charge(env: WriteEnvironment, request: WriteRequest, pod: Pod): P
     ...request,
     name: budget.metadata.name,
     subresource: "status",
+    // The server does this, whoever evicts.
+    manager: "kube-apiserver",
     strategy: {},
     admitted: true,
     keepsGeneration: true,
-    change: (current) => ({ object: charged(current as PodDisruptionBudget, pod, env.clock.now()), fieldsManaged: true }),
+    change: (current) => ({ object: charged(current as PodDisruptionBudget, pod, env.clock.now()) }),
   });
 }
 
@@ -141,13 +151,10 @@ function charged(budget: PodDisruptionBudget, pod: Pod, nowMs: number): PodDisru
   if ((status?.observedGeneration ?? 0) < generation || !status)
     throw wouldViolate(`The disruption budget ${name} is still being processed by the server.`, 10);
   const { disruptionsAllowed: allowed = 0, disruptedPods = {} } = status;
-  if (allowed < 0) throw forbidden(poddisruptionbudgets, name, "pdb disruptions allowed is negative");
+  const refuse = (why: string): StatusError => forbidden({ ...poddisruptionbudgets, resource: "poddisruptionbudget" }, name, why);
+  if (allowed < 0) throw refuse("pdb disruptions allowed is negative");
   if (Object.keys(disruptedPods).length > maxDisruptedPods)
-    throw forbidden(
-      { ...poddisruptionbudgets, resource: "poddisruptionbudget" },
-      name,
-      "DisruptedPods map too big - too many evictions not confirmed by PDB controller",
-    );
+    throw refuse("DisruptedPods map too big - too many evictions not confirmed by PDB controller");
   if (allowed === 0) throw wouldViolate(explainRefusal(name, status));
   return {
     ...budget,
@@ -160,10 +167,15 @@ function charged(budget: PodDisruptionBudget, pod: Pod, nowMs: number): PodDisru
   };
 }
 
-function explainRefusal(name: string, { conditions, desiredHealthy, currentHealthy }: PodDisruptionBudgetStatus): string {
-  const failed = conditions?.find((c) => c.type === "DisruptionAllowed" && c.status === "False" && c.reason === "SyncFailed");
-  if (failed) return `The disruption budget ${name} does not allow evicting pods currently because it failed sync: ${failed.message}`;
-  return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
+function explainRefusal(name: string, { conditions, desiredHealthy = 0, currentHealthy = 0 }: PodDisruptionBudgetStatus): string {
+  const told = conditions?.find((c) => c.type === "DisruptionAllowed" && c.status === "False" && c.message !== "");
+  // Where the counting itself has failed the counts mean nothing.
+  if (told?.reason === "SyncFailed")
+    return `The disruption budget ${name} does not allow evicting pods currently because it failed sync: ${told.message}`;
+  if (currentHealthy <= desiredHealthy)
+    return `The disruption budget ${name} needs ${desiredHealthy} healthy pods and has ${currentHealthy} currently`;
+  const refusal = `The disruption budget ${name} does not allow evicting pods currently`;
+  return told ? `${refusal} (${told.reason}): ${told.message}` : refusal;
 }
 
 function withoutDisruptions(conditions: readonly Condition[], generation: number, nowMs: number): readonly Condition[] {

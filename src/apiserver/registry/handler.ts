@@ -16,7 +16,7 @@ import { readObject } from "./body.ts";
 import { connect, createVirtual } from "./creators.ts";
 import { evictionKind, evictPod } from "./eviction.ts";
 import { type Computed, type Connects, type Creators, subresourceKey } from "./handler-types.ts";
-import { inNamespace } from "./object-meta.ts";
+import { inNamespace, withoutSystemFields } from "./object-meta.ts";
 import { answerComputed, answerGet, answerList, answerWatch } from "./read-verbs.ts";
 import { parseWriteOptions } from "./request-options.ts";
 import type { ResourceStore } from "./resource-store.ts";
@@ -233,7 +233,10 @@ async function answerBinding(env: WriteEnvironment, context: RequestContext, nam
   const subresource = name === "" ? "" : "binding";
   const request = writeRequest(context, options, { namespace, name: name || binding.metadata.name, subresource });
   const type = name === "" ? bindings : podsType;
-  await bindPod(env, env.stores.forType(podsType), request, { type, binding: inNamespace(binding, namespace) });
+  const placed = inNamespace(binding, namespace);
+  // Of the two only the pod's own endpoint takes a uid, as what the pod must have.
+  const meant = name === "" ? withoutSystemFields(placed) : placed;
+  await bindPod(env, env.stores.forType(podsType), request, { type, binding: meant });
   return success(201);
 }
 
@@ -242,7 +245,12 @@ async function answerEviction(env: WriteEnvironment, context: RequestContext, na
   const options = parseWriteOptions("CreateOptions", context.request.query);
   const eviction = await readObject(context, evictionKind, options.fieldValidation);
   const target = { namespace, name: context.info.name, subresource: "eviction" };
-  await evictPod(env, env.stores.forType(podsType), writeRequest(context, options, target), inNamespace(eviction, namespace));
+  await evictPod(
+    env,
+    env.stores.forType(podsType),
+    writeRequest(context, options, target),
+    withoutSystemFields(inNamespace(eviction, namespace)),
+  );
   return success(201);
 }
 

@@ -333,7 +333,7 @@ const commaByte = ",".charCodeAt(0);
 /** As Go's encoder ends every document. */
 const closing = Buffer.from("]}\n");
 
-/** The list as JSON in one piece. */
+/** The list as JSON in one piece, without the line end that every answer gets when it is sent. */
 export function listBytes(type: ResourceType, page: ListPage): Buffer {
-  return Buffer.concat(Array.from(encodedList(type, page).chunks, (chunk) => Buffer.from(chunk)));
+  return Buffer.concat(Array.from(encodedList(type, page).chunks, (chunk) => Buffer.from(chunk))).subarray(0, -1);
 }

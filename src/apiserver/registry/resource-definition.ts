@@ -154,6 +154,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     begin(object: T, context: StrategyContext): T;
     /** Whether nothing but metadata.finalizers keeps it. */
     mayFinish(object: T): boolean;
+    /** The first DELETE does nothing about dependents, whatever it asks. */
+    readonly leavesDependents?: true;
   };
   /** Propagation when the client does not say: default "background". */
   readonly defaultDeletionPropagation?: "orphan" | "background" | "unsupported";

@@ -155,11 +155,39 @@ describe("binding", () => {
     await server.send("POST", "/api/v1/namespaces/default/bindings", { body: { metadata: { name: "a" }, target: { name: "n1" } } });
     expect((await server.send("GET", `${pods}/a`)).body.spec).toMatchObject({ nodeName: "n1" });
   });
+
+  it("looks at the pod's version and uid before the pod; the bindings resource at the version alone", async () => {
+    await createPod("a", { nodeName: "n0" });
+    const send = (path: string, metadata: object) =>
+      server.send("POST", path, { body: { metadata: { name: "a", ...metadata }, target: { name: "n1" } } });
+    const failed = (what: string) =>
+      expect.stringMatching(
+        new RegExp(`^Operation cannot be fulfilled on pods "a": StorageError: .*Precondition failed: ${what} in precondition: 1, `),
+      );
+    const own = `${pods}/a/binding`;
+    const legacy = "/api/v1/namespaces/default/bindings";
+    for (const path of [own, legacy])
+      expect((await send(path, { resourceVersion: "1" })).body).toMatchObject({ code: 409, message: failed("ResourceVersion") });
+    expect((await send(own, { uid: "1", resourceVersion: "1" })).body).toMatchObject({ code: 409, message: failed("UID") });
+    expect((await send(legacy, { uid: "1" })).body.message).toContain('already assigned to node "n0"');
+  });
+
+  it("keeps the time of a condition that is there, also where it has none", async () => {
+    await createPod("a");
+    const status = { conditions: [{ type: "PodScheduled", status: "True" }] };
+    await server.send("PATCH", `${pods}/a/status`, { body: { status }, contentType: merge });
+    await bind({ name: "n1" });
+    expect((await server.send("GET", `${pods}/a`)).body.status).toMatchObject({
+      conditions: [{ type: "PodScheduled", status: "True", lastProbeTime: null, lastTransitionTime: null }],
+    });
+  });
 });
 
 describe("eviction", () => {
-  const evict = () =>
-    server.send("POST", `${pods}/a/eviction`, { body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "a" } } });
+  const evict = (deleteOptions?: object) =>
+    server.send("POST", `${pods}/a/eviction`, {
+      body: { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "a" }, ...(deleteOptions ? { deleteOptions } : {}) },
+    });
   const budget = async (name: string, status: object, spec: object = {}) => {
     await server.send("POST", budgets, { body: { metadata: { name }, spec: { selector: { matchLabels: { app: "x" } }, ...spec } } });
     await server.send("PATCH", `${budgets}/${name}/status`, { body: { status: { observedGeneration: 1, ...status } }, contentType: merge });
@@ -230,6 +258,48 @@ describe("eviction", () => {
       disruptedPods: { a: "2026-01-01T00:00:00Z" },
       conditions: [{ type: "DisruptionAllowed", status: "False", reason: "InsufficientPods" }],
     });
+    const { managedFields = [] } = (await server.send("GET", `${budgets}/b`)).body.metadata;
+    const owners = managedFields.map(({ manager, subresource }) => [manager, subresource]);
+    expect(owners).toContainEqual(["kube-apiserver", "status"]);
+  });
+
+  it("of a pod that is another than it was is refused, when the budget has been charged", async () => {
+    await running();
+    await budget("b", { disruptionsAllowed: 2, currentHealthy: 1, desiredHealthy: 0 });
+    const stale = (await evict({ preconditions: { resourceVersion: "1" } })).body;
+    expect([stale.code, stale.message]).toEqual([
+      409,
+      expect.stringContaining("the ResourceVersion in the precondition (1) does not match"),
+    ]);
+    expect((await server.send("GET", `${budgets}/b`)).body.status).toMatchObject({ disruptionsAllowed: 1 });
+    const { resourceVersion } = (await server.send("GET", `${pods}/a`)).body.metadata;
+    expect((await evict({ preconditions: { resourceVersion } })).status).toBe(201);
+  });
+
+  it("with options that no delete takes is refused when the pod has been told; of an absent pod it is not found", async () => {
+    expect((await evict({ propagationPolicy: "Bad" })).status).toBe(404);
+    await running();
+    expect((await evict({ propagationPolicy: "Bad" })).body.message).toContain('propagationPolicy: Unsupported value: "Bad"');
+    const { metadata, status } = (await server.send("GET", `${pods}/a`)).body;
+    expect(metadata.deletionTimestamp).toBeUndefined();
+    expect(status).toMatchObject({ conditions: [{ type: "Ready" }, { type: "DisruptionTarget" }] });
+  });
+
+  it("says why a budget refuses that has healthy pods enough", async () => {
+    await running();
+    const condition = {
+      type: "DisruptionAllowed",
+      status: "False",
+      reason: "Other",
+      message: "not now",
+      lastTransitionTime: "2026-01-01T00:00:00Z",
+    };
+    await budget("b", { disruptionsAllowed: 0, currentHealthy: 2, desiredHealthy: 1, conditions: [condition] });
+    const says = (message: string): object => ({ details: { causes: [{ reason: "DisruptionBudget", message }] } });
+    const refusal = "The disruption budget b does not allow evicting pods currently";
+    expect((await evict()).body).toMatchObject(says(`${refusal} (Other): not now`));
+    await budget("b", { conditions: [] });
+    expect((await evict()).body).toMatchObject(says(refusal));
   });
 
   it("of a pod that stays for its finalizers tells why", async () => {

@@ -41,6 +41,8 @@ export interface UpdateRequest extends WriteRequest {
   change(current: KubernetesObject | undefined): Promise<Change> | Change;
   /** The uid that the object must have. */
   readonly uid?: string | undefined;
+  /** The resourceVersion that the object must have, whatever its uid: a precondition, not the version of what is sent. */
+  readonly onlyVersion?: string | undefined;
   /** An absent object is created, whatever the definition says (server-side apply). */
   readonly createsAbsent?: boolean;
   /** An absent object is not found, whatever the definition says (patches). */
@@ -103,7 +105,7 @@ async function attemptUpdate(
 ): Promise<Outcome> {
   if (!current) return { result: await createAbsent(env, store, request), stored: true };
   const old = current.object;
-  checkUid(store, request, old);
+  checkStoredPreconditions(store, request, old);
   const change = request.change(old);
   const { object: wanted, ...changed } = change instanceof Promise ? await change : change;
   if (request.ownChange) {
@@ -120,7 +122,9 @@ const createsThrough: ReadonlySet<string> = new Set(["", "status"]);
 
 async function createAbsent(env: WriteEnvironment, store: ResourceStore, request: UpdateRequest): Promise<UpdateResult> {
   const byPut = store.definition.allowCreateOnUpdate && createsThrough.has(request.subresource) && !request.neverCreates;
-  if ((!request.createsAbsent && !byPut) || request.uid) throw notFound(store.type, request.name);
+  if (!request.createsAbsent && !byPut) throw notFound(store.type, request.name);
+  // What may be created is compared with the object that it is not: one without a uid.
+  if (request.uid) throw preconditionFailed(store, request, `UID in precondition: ${request.uid}, UID in object meta: `);
   const change = await request.change(undefined);
   const { fieldsManaged } = change;
   const object = request.createsAbsent ? asApplied(store, request, change.object) : change.object;
@@ -258,19 +262,27 @@ function isFinished({ definition }: ResourceStore, object: KubernetesObject, old
   return definition.deletion ? definition.deletion.mayFinish(object) : old.metadata.deletionGracePeriodSeconds === 0;
 }
 
-function checkUid(store: ResourceStore, request: UpdateRequest, old: KubernetesObject): void {
-  if (request.uid && request.uid !== old.metadata.uid) throw uidConflict(store, request, old.metadata.uid);
+function checkStoredPreconditions(store: ResourceStore, request: UpdateRequest, { metadata }: KubernetesObject): void {
+  const { uid, onlyVersion } = request;
+  if (uid && uid !== metadata.uid)
+    throw preconditionFailed(store, request, `UID in precondition: ${uid}, UID in object meta: ${metadata.uid}`);
+  const { resourceVersion } = metadata;
+  if (onlyVersion && onlyVersion !== resourceVersion)
+    throw preconditionFailed(
+      store,
+      request,
+      `ResourceVersion in precondition: ${onlyVersion}, ResourceVersion in object meta: ${resourceVersion}`,
+    );
 }
 
-function uidConflict(store: ResourceStore, request: UpdateRequest, uid: string): Error {
+function preconditionFailed(store: ResourceStore, request: UpdateRequest, what: string): Error {
   const path = store.keyOf(request.namespace, request.name);
   // Upstream's dry run knows keys without what is before them in the store.
   const key = request.dryRun ? `/${store.storageKey(path).split("/").slice(2).join("/")}` : store.storageKey(path);
-  const why = `Precondition failed: UID in precondition: ${request.uid}, UID in object meta: ${uid}`;
   return conflict(
     store.type,
     request.name,
-    `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`,
+    `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: ${what}`,
   );
 }
 

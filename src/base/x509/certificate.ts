@@ -143,7 +143,8 @@ function extensionsOf(request: CertificateRequest, keyId: Uint8Array, authorityK
   const hasNames = Object.values(names).some((list: readonly string[]) => list.length > 0);
   const extended = request.extendedKeyUsages ?? [];
   return [
-    extension(extensionOids.keyUsage, true, keyUsageBits(request.keyUsages)),
+    // An extension without a bit would say that the key may be used for nothing.
+    ...(request.keyUsages.length > 0 ? [extension(extensionOids.keyUsage, true, keyUsageBits(request.keyUsages))] : []),
     ...(extended.length > 0
       ? [extension(extensionOids.extendedKeyUsage, false, sequence(...extended.map((usage) => oid(extendedKeyUsageOids[usage]))))]
       : []),

@@ -111,6 +111,29 @@ describe("issueCertificate()", () => {
   });
 });
 
+describe("a certificate without usages of its key", () => {
+  it("does not speak of them, so that clients may be known by it", () => {
+    const keys = generateKey();
+    const ca = authority();
+    const { der } = issueCertificate(
+      {
+        subject: { commonName: "jane", organizations: [] },
+        publicKey: keys.publicKey,
+        notBeforeMs: nowMs - 1000,
+        notAfterMs: nowMs + dayMs,
+        keyUsages: [],
+        extendedKeyUsages: ["clientAuth"],
+      },
+      ca,
+    );
+    writeFileSync(join(dir, "usageless.der"), der);
+    writeFileSync(join(dir, "usageless-ca.pem"), certificatePem(ca.certificate));
+    expect(openssl("x509", "-inform", "der", "-in", "usageless.der", "-noout", "-text")).not.toContain("X509v3 Key Usage");
+    openssl("x509", "-inform", "der", "-in", "usageless.der", "-out", "usageless.pem");
+    expect(openssl("verify", "-purpose", "sslclient", "-CAfile", "usageless-ca.pem", "usageless.pem")).toContain("OK");
+  });
+});
+
 describe("parseCertificate()", () => {
   it("reads what it wrote", () => {
     const { certificate } = leaf(authority());
