@@ -1,4 +1,5 @@
 // The defaults of a schema: they are what the schema allows, know no unknown fields, and do not break metadata.
+import { appendAll } from "../../base/append-all.ts";
 import { DecodeError } from "../encode/decode.ts";
 import { type FieldError, invalidValue } from "../meta/field-error.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
@@ -74,7 +75,7 @@ function validateDefault(errors: FieldError[], schema: JSONSchemaProps, value: u
   if (place.insideMeta && errors.length > before) return;
   const found = new Findings();
   compileValues(schema, { keepsFormats: true })(value, "", found, undefined);
-  errors.push(...asFieldErrors(found.problems, field));
+  appendAll(errors, asFieldErrors(found.problems, field));
   if (!found.hasProblems) validateByRules(errors, schema, node, value, field, options);
 }
 
@@ -121,7 +122,7 @@ function validateByRules(
   const rules = compileRules?.(schema, node);
   if (!rules) return;
   const kept = rules.validate(value, { old: new Correlation(node, value, value), field });
-  errors.push(...(kept.length > 0 ? kept : rules.validate(value, { field })));
+  appendAll(errors, kept.length > 0 ? kept : rules.validate(value, { field }));
 }
 
 /** Whether a schema has a default with fields that pruning would drop. */

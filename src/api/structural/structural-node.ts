@@ -14,6 +14,8 @@ export interface StructuralNode {
   readonly nullable: boolean;
   /** undefined: none. A default of null counts as none. */
   readonly defaultValue: unknown;
+  /** The length of the default as JSON, with what stands around it. */
+  readonly defaultCharacters: number;
   readonly listType: string | undefined;
   readonly listMapKeys: readonly string[];
   readonly mapType: string | undefined;
@@ -39,6 +41,7 @@ export function structuralNode(schema: JSONSchemaProps): StructuralNode {
     embedded: schema["x-kubernetes-embedded-resource"] === true,
     nullable: schema.nullable === true,
     defaultValue: schema.default ?? undefined,
+    defaultCharacters: hasDefault(schema) ? JSON.stringify(schema.default).length + 4 : 0,
     listType: schema["x-kubernetes-list-type"],
     listMapKeys: schema["x-kubernetes-list-map-keys"] ?? noKeys,
     mapType: schema["x-kubernetes-map-type"],
