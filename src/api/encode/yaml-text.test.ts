@@ -135,6 +135,5 @@ describe("texts with many values", () => {
 
   it("are refused before nodes are made of them", () => {
     expect(() => parseYaml(`a: [${"{},".repeat(250_000)}]`)).toThrow("yaml: document has more than 200000 values");
-    expect(() => parseYaml("- 'a'\n".repeat(210_000))).toThrow("more than 200000 values");
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { compileSchema } from "./compile-schema.ts";
+import { validateDefaults } from "./default-values.ts";
 import type { JsonObject } from "./json.ts";
 
 const ofSpec = (spec: JSONSchemaProps): ReturnType<typeof compileSchema> => compileSchema({ type: "object", properties: { spec } });
@@ -199,7 +200,7 @@ describe("of schemas and objects that multiply", () => {
   });
 
   it("checks end where they would take longer than anything that means something", () => {
-    const branches = many(5000, () => ({ minimum: 0 }));
+    const branches = many(20_000, () => ({ minimum: 0 }));
     const schema = ofSpec({ type: "array", items: { type: "integer", allOf: branches } });
     expect(schema.validate({ spec: many(100, () => 1) })).toEqual([]);
     expect(() => schema.validate({ spec: many(100_000, () => 1) })).toThrow(expect.objectContaining({ code: 413 }) as Error);
@@ -237,4 +238,20 @@ describe("of schemas and objects that multiply", () => {
     const told = schema.validateUpdate({ spec: { a: { s: "old" }, b: "new" } }, { spec: { a: { s: "old" }, b: "x" } });
     expect(told.map(({ field }) => field)).toEqual(["spec.b"]);
   });
+});
+
+it("thousands of defaults in the metadata of an embedded resource are checked with one look at its schema", () => {
+  const labels = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`l${i}`, { type: "string", default: "x" }]));
+  const wrong = { ...labels, bad: { type: "string", default: "not a label" } };
+  const text = { type: "string" };
+  const metadata = { type: "object", properties: { labels: { type: "object", properties: wrong } } };
+  const embedded = {
+    type: "object",
+    "x-kubernetes-embedded-resource": true,
+    properties: { apiVersion: text, kind: text, metadata },
+  } as JSONSchemaProps;
+  const errors = validateDefaults({ type: "object", properties: { e: embedded } }, "schema", { requirePruned: true });
+  expect(errors.map(({ field }) => field)).toEqual([
+    "schema.properties[e].properties[metadata].properties[labels].properties[bad].default",
+  ]);
 });
