@@ -255,3 +255,17 @@ it("thousands of defaults in the metadata of an embedded resource are checked wi
     "schema.properties[e].properties[metadata].properties[labels].properties[bad].default",
   ]);
 });
+
+it("a deep schema is looked through once, not once for each level", () => {
+  let schema: JSONSchemaProps = {
+    type: "object",
+    properties: Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`p${i}`, { type: "string", default: "x" }])),
+  };
+  let value: JsonObject = {};
+  for (let i = 0; i < 200; i++) [schema, value] = [{ type: "object", properties: { a: schema } }, { a: value }];
+  const startMs = performance.now();
+  let { object } = compileSchema(schema).decode(value);
+  for (let i = 0; i < 200; i++) object = object["a"] as JsonObject;
+  expect(Object.keys(object)).toHaveLength(20_000);
+  expect(performance.now() - startMs).toBeLessThan(2500);
+});
