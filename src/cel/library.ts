@@ -48,9 +48,9 @@ export interface CelOverload {
   readonly result: CelType;
   /**
    * The function. Called only with values of the parameters' types (dyn and type parameters: any value), the one it is called on
-   * first. Throws CelError for the language's errors.
+   * first. Throws CelError for the language's errors. What it finds out to cost more than `cost` says it charges itself.
    */
-  readonly call: (args: readonly CelValue[]) => CelValue;
+  readonly call: (args: readonly CelValue[], evaluation: CelEvaluation) => CelValue;
   /** Looks at the arguments that are constant before anything runs. Throws CelError where a call cannot have a value. */
   readonly prepare?: (constants: readonly (CelValue | undefined)[]) => void;
   /** What a call cost at run time. Default: 1. */
@@ -62,6 +62,12 @@ export interface CelOverload {
   readonly chargedFirst?: boolean;
   /** What a call may cost, without its arguments. undefined or absent: 1, of unknown size. */
   readonly estimate?: (call: CelCallSite) => CelCallEstimate | undefined;
+}
+
+/** What a call may say to the evaluation that it is part of. */
+export interface CelEvaluation {
+  /** Throws CelError once the budget is spent. */
+  charge(cost: number): void;
 }
 
 /** A call as the estimate sees it. For a global function, target is undefined and all arguments are in args. */

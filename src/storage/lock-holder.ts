@@ -14,10 +14,12 @@ export interface Holder {
 
 /** A holder touches its lock so often. */
 export const touchEveryMs = 2_000;
-/** One that has not done so for so long does not live. */
+/** One that has not done so for so long does not live, or the clock was set: then it touches its lock again soon. */
 const silentMs = 30_000;
 /** A holder elsewhere whose lock was touched lately is waited for so long: it may have ended just now. */
 const listenMs = 10_000;
+/** One that has been silent for long is waited for so long. */
+const listenToSilentMs = 5_000;
 const listenStepMs = 100;
 
 /** Undefined where the file is gone, or is no lock of ours. */
@@ -62,9 +64,10 @@ export function isAlive(holder: Holder, path: string, clock: Clock = realClock):
 /** Whether somebody touches the file. */
 function isTouched(path: string, clock: Clock): boolean {
   const before = touchedAt(path);
-  if (before === undefined || clock.now() - before > silentMs) return false;
+  if (before === undefined) return false;
+  const patienceMs = clock.now() - before > silentMs ? listenToSilentMs : listenMs;
   const pause = new Int32Array(new SharedArrayBuffer(4));
-  for (const end = clock.monotonic() + listenMs; clock.monotonic() < end; ) {
+  for (const end = clock.monotonic() + patienceMs; clock.monotonic() < end; ) {
     Atomics.wait(pause, 0, 0, listenStepMs);
     const now = touchedAt(path);
     if (now !== before) return now !== undefined;

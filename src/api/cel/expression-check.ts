@@ -1,5 +1,6 @@
 // Says of the expressions in policies, webhooks and device classes that are written whether they compile, and to what they
 // have to evaluate: the check that validation hands them to.
+import { appendAll } from "../../base/append-all.ts";
 import type { CelEnvironment } from "../../cel/cel.ts";
 import { boolType, type CelType, listOf, nullType, stringType } from "../../cel/types.ts";
 import { forbiddenField } from "../meta/field-error.ts";
@@ -32,13 +33,13 @@ export const checkExpression: ExpressionCheck = (errors, use) => {
   const text = trimmed.has(purpose) ? use.expression.trim() : use.expression;
   if (purpose === "deviceSelector") {
     const { cost, ...compiled } = deviceSelectorProblem(text);
-    if (compiled.problem !== undefined) errors.push(...expressionErrors(field, text, compiled));
+    if (compiled.problem !== undefined) appendAll(errors, expressionErrors(field, text, compiled));
     else if (cost > maxSelectorCost) errors.push(forbiddenField(field, "too complex, exceeds cost limit"));
     return;
   }
   // Columns of audit annotations count without the blanks before them, but the whole is shown.
   const compiled = purpose === "auditAnnotation" ? text.trim() : text;
-  errors.push(...expressionErrors(field, text, compileExpression(environmentOf(use, purpose), compiled, results[purpose])));
+  appendAll(errors, expressionErrors(field, text, compileExpression(environmentOf(use, purpose), compiled, results[purpose])));
 };
 
 function environmentOf({ hasParams, variables }: ExpressionUse, purpose: PolicyPurpose): CelEnvironment {

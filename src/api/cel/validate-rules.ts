@@ -16,6 +16,9 @@ import { type CompiledRule, type CompiledRules, compileRulesAt } from "./rule-co
 const objectBudget = 10_000_000;
 const maxMessageBytes = 5 * 1024;
 
+/** Evaluations of rules on one object: what compares nothing costs nothing, and there can be thousands of rules for each of thousands of items. */
+const maxEvaluations = 1_000_000;
+
 interface RuleNode {
   readonly schema: JSONSchemaProps;
   readonly rules: () => CompiledRules | undefined;
@@ -32,7 +35,7 @@ export const compileSchemaRules: RuleCompiler = (schema) => {
   if (!root) return undefined;
   return {
     validate(value, { old, field = "", warn } = {}) {
-      const run: Run = { errors: [], left: objectBudget, warn };
+      const run: Run = { errors: [], left: objectBudget, evaluationsLeft: maxEvaluations, warn };
       try {
         validateValue(run, root, { field, value, old, current: old, parent: undefined, isRoot: true });
       } catch (error) {
@@ -70,6 +73,7 @@ interface Run {
   readonly errors: FieldError[];
   readonly warn: WarnOfRule | undefined;
   left: number;
+  evaluationsLeft: number;
 }
 
 /** No more rules are run. */
@@ -132,6 +136,10 @@ function validateHere(run: Run, node: RuleNode, place: Place): void {
       continue;
     }
     if (!rule.program) continue;
+    if (--run.evaluationsLeft < 0) {
+      run.errors.push(invalidValue(at, node.schema.type ?? "", outOfBudget));
+      throw new RunEnded();
+    }
     const isOptional = rule.rule.optionalOldSelf === true;
     if (rule.usesOldSelf && old === undefined && !isOptional) continue;
     const { type } = compiled.type;

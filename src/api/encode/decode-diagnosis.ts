@@ -16,6 +16,9 @@ export interface Diagnosis {
 
 const maxUnknown = 100;
 
+/** Each path repeats the keys on the way to it, which may be a megabyte long. */
+const maxUnknownCharacters = 1024 * 1024;
+
 export function diagnose(schema: ObjectSchema, value: unknown): Diagnosis {
   const walk = new Walk();
   const type: ValueType = { kind: "object", schema };
@@ -28,6 +31,7 @@ class Walk {
   /** A text that the type itself refuses ends decoding, and goes before what was found until then. */
   #ended = false;
   readonly unknown: string[] = [];
+  #unknownCharacters = 0;
   /** Keys and indices down to the current value. */
   readonly #path: (string | number)[] = [];
   /** Names of the fields of structs among them: what Go's messages show. */
@@ -83,7 +87,7 @@ class Walk {
     for (const [key, item] of Object.entries(value)) {
       const field = schema.fields.get(key);
       if (!field) {
-        if (this.unknown.length < maxUnknown) this.unknown.push(pathText([...this.#path, key]));
+        this.#reportUnknown(key);
         continue;
       }
       this.#struct = name;
@@ -93,6 +97,13 @@ class Walk {
       this.#fields.length = depth;
     }
     this.#struct = outer;
+  }
+
+  #reportUnknown(key: string): void {
+    if (this.unknown.length >= maxUnknown || this.#unknownCharacters > maxUnknownCharacters) return;
+    const path = pathText([...this.#path, key]);
+    this.#unknownCharacters += path.length;
+    this.unknown.push(path);
   }
 
   #scalar(value: unknown, kind: string, typeName: string): void {

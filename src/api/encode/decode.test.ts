@@ -264,3 +264,9 @@ describe("decodeObject()", () => {
     );
   });
 });
+
+it("paths of unknown fields are not repeated without end", () => {
+  const capacity = { ["k".repeat(600_000)]: Object.fromEntries(Array.from({ length: 90 }, (_, i) => [`f${i}`, 1])) };
+  const slice = { spec: { devices: [{ name: "a", capacity }] } };
+  expect(decode("resource.k8s.io/v1", "ResourceSlice", slice).unknown).toHaveLength(2);
+});

@@ -68,3 +68,26 @@ describe("parseJson()", () => {
     expect(() => parseJson(text)).toThrow(expect.objectContaining({ name: "JsonSyntaxError", message }));
   });
 });
+
+describe("withPlainNumbers()", () => {
+  it("looks at each part once, however deep the numbers lie", () => {
+    const depth = 400;
+    const { value } = parseJson(`${'{"a":['.repeat(depth / 2)}1.50${"]}".repeat(depth / 2)}`);
+    let inner: unknown = withPlainNumbers(value);
+    for (let i = 0; i < depth / 2; i++) inner = (inner as { a: unknown[] }).a[0];
+    expect(inner).toBe(1.5);
+  });
+
+  it("leaves what has none of them as it is", () => {
+    const { value } = parseJson('{"a":[1.0,{"b":"c"}],"d":{"e":[]},"__proto__":2.0}');
+    const plain = withPlainNumbers(value) as { a: unknown[]; d: unknown };
+    expect(plain.d).toBe((value as { d: unknown }).d);
+    expect(plain.a[1]).toBe((value as { a: unknown[] }).a[1]);
+    expect(JSON.stringify(plain)).toBe('{"a":[1,{"b":"c"}],"d":{"e":[]},"__proto__":2}');
+  });
+});
+
+it("paths of what is given twice are not repeated without end", () => {
+  const twice = Array.from({ length: 200 }, (_, i) => `"f${i}":1,"f${i}":1`).join();
+  expect(parseJson(`{"${"k".repeat(600_000)}":{${twice}}}`).duplicates).toHaveLength(2);
+});

@@ -77,18 +77,32 @@ export function inTextOrder(text: string, paths: ReadonlySet<string>): readonly 
 export function withPlainNumbers(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof JsonNumber) return value.valueOf();
-  if (Array.isArray(value)) return plainItems(value);
-  const object = value as Readonly<Record<string, unknown>>;
-  for (const key in object) if (withPlainNumbers(object[key]) !== object[key]) return plainFields(object);
-  return object;
+  // Each part is looked at once: who asked first and then did it would do twice the work at each level, and so 2^depth.
+  return Array.isArray(value) ? plainItems(value) : plainFields(value as Readonly<Record<string, unknown>>);
 }
 
 function plainItems(items: readonly unknown[]): readonly unknown[] {
-  return items.some((item) => withPlainNumbers(item) !== item) ? items.map(withPlainNumbers) : items;
+  let output: unknown[] | undefined;
+  for (let i = 0; i < items.length; i++) {
+    const item = items[i];
+    const plain = withPlainNumbers(item);
+    if (plain === item) continue;
+    output ??= [...items];
+    output[i] = plain;
+  }
+  return output ?? items;
 }
 
 function plainFields(object: Readonly<Record<string, unknown>>): unknown {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, withPlainNumbers(value)]));
+  let changed: Map<string, unknown> | undefined;
+  for (const key in object) {
+    const value = object[key];
+    const plain = withPlainNumbers(value);
+    if (plain !== value) (changed ??= new Map()).set(key, plain);
+  }
+  if (!changed) return object;
+  // `__proto__` is a name like others here, which assigning to it would not make it.
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, changed.has(key) ? changed.get(key) : value]));
 }
 
 const [quote, backslash, colon] = [34, 92, 58];
@@ -133,12 +147,16 @@ function countMembers(value: object, depth: number): number {
 const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const maxDuplicates = 100;
 
+/** Each path repeats the keys on the way to it, which may be a megabyte long. */
+const maxDuplicateCharacters = 1024 * 1024;
+
 const tooDeep = (): JsonSyntaxError => new JsonSyntaxError("exceeded max depth");
 
 /** A plain recursive reader, for the texts that JSON.parse cannot do alone. */
 class Reader {
   readonly #text: string;
   readonly #duplicates = new Set<string>();
+  #duplicateCharacters = 0;
   readonly #path: (string | number)[] = [];
   #at = 0;
 
@@ -275,7 +293,10 @@ class Reader {
   }
 
   #report(): void {
-    if (this.#duplicates.size < maxDuplicates) this.#duplicates.add(pathText(this.#path));
+    if (this.#duplicates.size >= maxDuplicates || this.#duplicateCharacters > maxDuplicateCharacters) return;
+    const path = pathText(this.#path);
+    this.#duplicateCharacters += path.length;
+    this.#duplicates.add(path);
   }
 
   #unexpected(context: string): JsonSyntaxError {

@@ -116,3 +116,24 @@ describe("parseYaml()", () => {
     expect(parseYaml("---\n---\na: 1\n").value).toBeNull();
   });
 });
+
+describe("texts with many values", () => {
+  it("are read where they are JSON and nothing more", () => {
+    const fields = Object.fromEntries(Array.from({ length: 150_000 }, (_, i) => [`k${i}`, i]));
+    expect(Object.keys(parseYaml(JSON.stringify(fields)).value as object)).toHaveLength(150_000);
+    expect(parseYaml('{"a":1.50,"b":"<\u00e9","c":[true,null,1e3]}')).toEqual({
+      value: { a: 1.5, b: "<é", c: [true, null, 1000] },
+      duplicates: [],
+    });
+  });
+
+  it("are YAML where JSON and YAML differ", () => {
+    expect(parseYaml('{"a":1,"a":2}').duplicates).toEqual(['line 1: key "a" already set in map']);
+    expect(parseYaml('{"<<":{"a":1},"b":"\\ud83d\\ude00"}').value).toEqual(parseYaml('{"<<": {"a": 1}, b: "\\ud83d\\ude00"}').value);
+    expect(parseYaml("{a: 1}").value).toEqual({ a: 1 });
+  });
+
+  it("are refused before nodes are made of them", () => {
+    expect(() => parseYaml(`a: [${"{},".repeat(250_000)}]`)).toThrow("yaml: document has more than 200000 values");
+  });
+});

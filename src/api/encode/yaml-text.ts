@@ -2,9 +2,9 @@
 // plain texts, merge keys, keys as strings. The parser gives the structure; scalars are resolved here, by the rules of the
 // Go library that upstream uses, which differ from those of YAML 1.1 proper (no base-60 numbers).
 import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, Scalar } from "yaml";
-import type { ParsedText } from "./json-text.ts";
+import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "./json-text.ts";
 import { maxNesting } from "./nesting.ts";
-import { YamlNestingError, yamlTokens } from "./yaml-nesting.ts";
+import { YamlLimitError, yamlTokens } from "./yaml-nesting.ts";
 import { yamlProblemText } from "./yaml-problems.ts";
 
 /** The library's own functions, for those who load it late: imported dynamically it has no names in the bundle, being CommonJS. */
@@ -26,6 +26,8 @@ const parseOptions = { schema: "failsafe", uniqueKeys: false, strict: false, ver
 
 /** Parses the first document of a text: what comes after it is not looked at. Keys given twice are reported as upstream words it. Throws YamlSyntaxError. */
 export function parseYaml(text: string): ParsedText {
+  const value = plainJson(text);
+  if (value !== undefined) return { value, duplicates: [] };
   const lines = new LineCounter();
   for (const document of composeDocuments(text, lines)) return parsedDocument(document, text, lines);
   return { value: null, duplicates: [] };
@@ -40,6 +42,21 @@ export function parseYamlDocuments(text: string): ParsedText[] {
     if (parsed.value !== null) texts.push(parsed);
   }
   return texts;
+}
+
+/** What JSON and YAML read differently, or what YAML has more to say of: tabs, breaks and halves of characters in texts. */
+const notPlain = /[\t\u007f-\u009f\u2028\u2029\ufffe\uffff]|\\u[dD]|"<</;
+
+/** The value of a text that is JSON and nothing more, as most that programs apply are: a hundredth of the work. */
+function plainJson(text: string): unknown {
+  if (!/^[ \r\n]*\{/.test(text) || notPlain.test(text)) return undefined;
+  try {
+    const { value, duplicates } = parseJson(text);
+    return duplicates.length === 0 ? withPlainNumbers(value) : undefined;
+  } catch (error) {
+    if (error instanceof JsonSyntaxError) return undefined;
+    throw error;
+  }
 }
 
 function parsedDocument({ contents, errors }: Document.Parsed, text: string, lines: LineCounter): ParsedText {
@@ -61,9 +78,9 @@ const controlCharacter = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u0084\u
 function* composeDocuments(text: string, lines: LineCounter): Generator<Document.Parsed, void, void> {
   if (controlCharacter.test(text)) throw new YamlSyntaxError("yaml: control characters are not allowed");
   try {
-    yield* new Composer(parseOptions).compose(yamlTokens(text, lines.addNewLine));
+    yield* new Composer(parseOptions).compose(yamlTokens(text, { maxValues, onNewLine: lines.addNewLine }));
   } catch (error) {
-    throw error instanceof YamlNestingError ? new YamlSyntaxError(`yaml: ${error.message}`) : error;
+    throw error instanceof YamlLimitError ? new YamlSyntaxError(`yaml: ${error.message}`) : error;
   }
 }
 

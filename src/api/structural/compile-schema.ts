@@ -3,6 +3,7 @@
 // object, the answer of a conversion webhook) in the order of `decode`: defaults first, then unknown fields, then nulls, then
 // the metadata of embedded resources. Metadata of the object itself is not looked at here. Objects are never changed; what
 // needs no change is shared with the input.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, invalidValue } from "../meta/field-error.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { applyDefaults } from "./apply-defaults.ts";
@@ -14,6 +15,7 @@ import { type StructuralNode, structuralNode } from "./structural-node.ts";
 import { validateUniqueLists } from "./unique-lists.ts";
 import { asFieldErrors, Findings } from "./value-problem.ts";
 import { checkPart, compileValues } from "./value-schema.ts";
+import { DefaultsLimit } from "./work-limit.ts";
 
 export interface Pruned {
   readonly object: JsonObject;
@@ -27,7 +29,7 @@ export interface DecodeOptions extends CoerceOptions {
 }
 
 export interface CompiledSchema {
-  /** Everything that happens to an object of this version that was decoded. Throws DecodeError. */
+  /** Everything that happens to an object of this version that was decoded. Throws DecodeError, and StatusError where defaults add too much. */
   decode(object: JsonObject, options?: DecodeOptions): Pruned;
   /** Drops the fields that the schema does not know. apiVersion, kind and metadata of the object stay. */
   prune(object: JsonObject): Pruned;
@@ -84,13 +86,13 @@ export function compileSchema(schema: JSONSchemaProps = {}, { compileRules }: Co
 
   return {
     decode(object, { preserveUnknownFields = false, ...options } = {}) {
-      const filled = applyDefaults(root, object);
+      const filled = applyDefaults(root, object, new DefaultsLimit(options.dropInvalid !== true));
       const pruned = preserveUnknownFields ? { object: filled, unknown: [] } : pruneObject(root, filled);
       const coerced = coerceEmbedded(root, preserveUnknownFields ? pruned.object : pruneNulls(root, pruned.object), options);
       return { object: coerced.object, unknown: [...pruned.unknown, ...coerced.unknown] };
     },
     prune: (object) => pruneObject(root, object),
-    applyDefaults: (object) => applyDefaults(root, object),
+    applyDefaults: (object) => applyDefaults(root, object, new DefaultsLimit(true)),
     coerceMetadata: (object, options) => coerceEmbedded(root, object, options),
     validate(object) {
       const found = new Findings();
@@ -125,7 +127,7 @@ function validateLists(errors: FieldError[], root: StructuralNode, object: JsonO
   if (found.length === 0) return;
   const before: FieldError[] = [];
   validateUniqueLists(before, root, old, "");
-  if (before.length === 0) errors.push(...found);
+  if (before.length === 0) appendAll(errors, found);
 }
 
 const blocking: ReadonlySet<string> = new Set([

@@ -1,4 +1,5 @@
 // The defaults of a schema: they are what the schema allows, know no unknown fields, and do not break metadata.
+import { appendAll } from "../../base/append-all.ts";
 import { DecodeError } from "../encode/decode.ts";
 import { type FieldError, invalidValue } from "../meta/field-error.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
@@ -24,8 +25,8 @@ type Surround = (value: unknown) => unknown;
 
 interface Place {
   readonly field: string;
-  /** The resource that the value is part of, and how it is. */
-  readonly resource: JSONSchemaProps;
+  /** The resource that the value is part of, made once for all its defaults, and how it is part of it. */
+  readonly resource: () => StructuralNode;
   readonly surround: Surround;
   /** In the apiVersion, kind or metadata of a resource. */
   readonly insideMeta: boolean;
@@ -34,13 +35,18 @@ interface Place {
 export function validateDefaults(schema: JSONSchemaProps, field: string, options: DefaultsOptions): FieldError[] {
   const errors: FieldError[] = [];
   const resource = { ...schema, "x-kubernetes-embedded-resource": true };
-  validate(errors, resource, { field, resource, surround: (value) => value, insideMeta: false }, options);
+  validate(errors, resource, { field, resource: nodeOf(resource), surround: (value) => value, insideMeta: false }, options);
   return errors;
+}
+
+function nodeOf(schema: JSONSchemaProps): () => StructuralNode {
+  let node: StructuralNode | undefined;
+  return () => (node ??= structuralNode(schema));
 }
 
 function validate(errors: FieldError[], schema: JSONSchemaProps, place: Place, options: DefaultsOptions): void {
   const embedded = schema["x-kubernetes-embedded-resource"] === true;
-  const here: Place = embedded ? { ...place, resource: schema, surround: (value) => value, insideMeta: false } : place;
+  const here: Place = embedded ? { ...place, resource: nodeOf(schema), surround: (value) => value, insideMeta: false } : place;
   const { default: value } = schema;
   if (value !== undefined && value !== null) validateDefault(errors, schema, value, here, options);
   // Below additionalProperties there are no defaults.
@@ -74,7 +80,7 @@ function validateDefault(errors: FieldError[], schema: JSONSchemaProps, value: u
   if (place.insideMeta && errors.length > before) return;
   const found = new Findings();
   compileValues(schema, { keepsFormats: true })(value, "", found, undefined);
-  errors.push(...asFieldErrors(found.problems, field));
+  appendAll(errors, asFieldErrors(found.problems, field));
   if (!found.hasProblems) validateByRules(errors, schema, node, value, field, options);
 }
 
@@ -95,7 +101,7 @@ function validateEmbeddedDefault(errors: FieldError[], node: StructuralNode, val
 /** What a default would do to the metadata of the resource around it. */
 function metadataProblem(value: unknown, { resource, surround }: Place): string | undefined {
   const around = { apiVersion: "validation/v1", kind: "Validation", ...(surround(value) as JsonObject) };
-  const node = structuralNode(resource);
+  const node = resource();
   try {
     coerceEmbedded(node, around);
   } catch (error) {
@@ -121,7 +127,7 @@ function validateByRules(
   const rules = compileRules?.(schema, node);
   if (!rules) return;
   const kept = rules.validate(value, { old: new Correlation(node, value, value), field });
-  errors.push(...(kept.length > 0 ? kept : rules.validate(value, { field })));
+  appendAll(errors, kept.length > 0 ? kept : rules.validate(value, { field }));
 }
 
 /** Whether a schema has a default with fields that pruning would drop. */

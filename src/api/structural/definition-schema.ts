@@ -1,6 +1,7 @@
 // The rules that a schema in a definition has to keep beyond being structural: keywords that are not supported, lists and
 // maps whose keys are fit to tell items apart, and the rules of x-kubernetes-validations, which have to compile, to be cheap
 // enough, and to compare only what can be compared.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, forbiddenField, invalidValue, notSupported } from "../meta/field-error.ts";
 import { sentEmptyOf } from "../meta/sent-empty.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
@@ -54,11 +55,11 @@ export function validateDefinitionSchema(schema: JSONSchemaProps, place: SchemaP
   }
   for (const [child, below] of childrenOf(errors.schema, schema, place)) {
     const found = validateDefinitionSchema(child, below, options);
-    errors.schema.push(...found.schema);
-    errors.rules.push(...found.rules);
+    appendAll(errors.schema, found.schema);
+    appendAll(errors.rules, found.rules);
   }
-  errors.schema.push(...listErrors(schema, field, options.requireAtomicSets));
-  if (options.requireFitMapKeys) errors.schema.push(...listMapKeysErrors(schema, field));
+  appendAll(errors.schema, listErrors(schema, field, options.requireAtomicSets));
+  if (options.requireFitMapKeys) appendAll(errors.schema, listMapKeysErrors(schema, field));
   for (const [i, rule] of (schema["x-kubernetes-validations"] ?? []).entries())
     checkRule(errors.schema, schema, rule, `${field}.x-kubernetes-validations[${i}]`);
   if (errors.schema.length === 0 && place.rules) checkCompiledRules(errors.rules, schema, place, options);
@@ -111,7 +112,7 @@ function childrenOf(
     const reason = place.insideMeta ? "inside additionalProperties applying to object metadata" : place.defaultsForbidden;
     children.push([additional, { ...structural, field: `${field}.additionalProperties`, defaultsForbidden: reason }]);
   }
-  children.push(...propertiesOf(schema, place, structural));
+  appendAll(children, propertiesOf(schema, place, structural));
   if (schema.not) children.push([schema.not, { ...plain, field: `${field}.not` }]);
   for (const keyword of ["allOf", "oneOf", "anyOf"] as const)
     for (const [i, child] of (schema[keyword] ?? []).entries()) children.push([child, { ...plain, field: `${field}.${keyword}[${i}]` }]);

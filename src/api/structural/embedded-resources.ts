@@ -9,6 +9,7 @@ import type { ObjectMeta } from "../types/meta-v1.ts";
 import { validateObjectMeta } from "../validation/object-meta.ts";
 import { isJsonObject, type JsonObject, sortedJson } from "./json.ts";
 import type { StructuralNode } from "./structural-node.ts";
+import { UnknownFields } from "./unknown-fields.ts";
 
 export interface CoerceOptions {
   /** Leaves malformed fields out (objects from storage) instead of refusing them. Default false. */
@@ -24,13 +25,14 @@ export interface Coerced {
 /** Decodes the metadata of embedded resources. Throws DecodeError. */
 export function coerceEmbedded(root: StructuralNode, object: JsonObject, { dropInvalid = false }: CoerceOptions = {}): Coerced {
   if (!root.embedsResources) return { object, unknown: [] };
-  const unknown: string[] = [];
-  return { object: coerce(root, object, "", { dropInvalid, unknown }) as JsonObject, unknown: unknown.sort() };
+  const unknown = new UnknownFields();
+  const coerced = coerce(root, object, "", { dropInvalid, unknown }) as JsonObject;
+  return { object: coerced, unknown: unknown.sorted() };
 }
 
 interface Coercion {
   readonly dropInvalid: boolean;
-  readonly unknown: string[];
+  readonly unknown: UnknownFields;
 }
 
 function coerce(node: StructuralNode | undefined, value: unknown, path: string, coercion: Coercion): unknown {
@@ -69,7 +71,7 @@ function coerceMetaField(field: string, value: unknown, path: string, coercion: 
 function coerceMetadata(value: unknown, path: string, { dropInvalid, unknown }: Coercion): unknown {
   try {
     const decoded = decodeMetadata(value);
-    for (const field of decoded.unknown) unknown.push(`${path}.${field}`);
+    for (const field of decoded.unknown) unknown.add(`${path}.${field}`);
     return decoded.object;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;

@@ -3,6 +3,7 @@
 import { isJsonObject, type JsonObject } from "./json.ts";
 import type { StructuralNode } from "./structural-node.ts";
 import { fieldNode } from "./structural-node.ts";
+import { UnknownFields } from "./unknown-fields.ts";
 
 /** An object's own fields that no schema has to name. */
 const isMetaField = (field: string): boolean => field === "apiVersion" || field === "kind" || field === "metadata";
@@ -14,26 +15,27 @@ export interface Pruned {
 
 /** Prunes a whole object, whose apiVersion, kind and metadata stay. */
 export function pruneObject(root: StructuralNode, object: JsonObject): Pruned {
-  const unknown: string[] = [];
+  const unknown = new UnknownFields();
   const pruned = pruneFields(root, object, { path: "", unknown, keepsMeta: true });
-  return { object: pruned, unknown: unknown.length > 1 ? unknown.sort() : unknown };
+  return { object: pruned, unknown: unknown.sorted() };
 }
 
 /** Prunes a value that stands at a field of this schema: a default. */
 export function pruneValue(node: StructuralNode, value: unknown): unknown {
-  return prune(node, value, "", []);
+  return prune(node, value, "", new UnknownFields());
 }
 
-function prune(node: StructuralNode | undefined, value: unknown, path: string, unknown: string[]): unknown {
+function prune(node: StructuralNode | undefined, value: unknown, path: string, unknown: UnknownFields): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (isJsonObject(value)) return pruneFields(node, value, { path, unknown, keepsMeta: node?.embedded === true });
   const items = value as readonly unknown[];
   if (node?.preserveUnknown && !node.items) return items;
   let output: unknown[] | undefined;
+  const below = node?.preserveUnknown ? preserving(node.items) : node?.items;
   for (let i = 0; i < items.length; i++) {
     const item = items[i];
     if (typeof item !== "object" || item === null) continue;
-    const pruned = prune(node?.preserveUnknown ? preserving(node.items) : node?.items, item, `${path}[${i}]`, unknown);
+    const pruned = prune(below, item, `${path}[${i}]`, unknown);
     if (pruned === item) continue;
     output ??= [...items];
     output[i] = pruned;
@@ -48,7 +50,7 @@ function preserving(items: StructuralNode | undefined): StructuralNode | undefin
 
 interface FieldsContext {
   readonly path: string;
-  readonly unknown: string[];
+  readonly unknown: UnknownFields;
   /** apiVersion, kind and metadata are left alone. */
   readonly keepsMeta: boolean;
 }
@@ -67,7 +69,7 @@ function pruneFields(node: StructuralNode | undefined, object: JsonObject, { pat
       output ??= { ...object };
       output[field] = pruned;
     } else if (node?.preserveUnknown !== true) {
-      if (path !== "" || !isMetaField(field)) unknown.push(fieldPath(path, field));
+      if (path !== "" || !isMetaField(field)) unknown.add(fieldPath(path, field));
       output ??= { ...object };
       delete output[field];
     }

@@ -7,7 +7,7 @@ import { invalidValue } from "../meta/field-error.ts";
 import { showFloat, showInteger } from "../meta/go-number.ts";
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import { formatCheck, isKnownFormat } from "./formats.ts";
-import { type Findings, longerThan, placeless, unfit, wrongType } from "./value-problem.ts";
+import { type Findings, longerThan, placeless, shortKey, unfit, wrongType } from "./value-problem.ts";
 
 export type ScalarCheck = (value: unknown, path: string, found: Findings) => void;
 
@@ -109,8 +109,10 @@ function patternCheck(pattern: string): (text: string, path: string, found: Find
     if (!(error instanceof PatternError)) throw error;
     problem = `, but pattern is invalid: ${error.message}`;
   }
+  const asked = `should match '${pattern}${problem}'`;
+  const key = shortKey(asked);
   return (text, path, found) => {
-    if (expression?.test(text) !== true) found.add(unfit(path, text, `should match '${pattern}${problem}'`));
+    if (expression?.test(text, found.work.patternSteps) !== true) found.add(unfit(path, text, asked, key));
   };
 }
 

@@ -14,6 +14,8 @@ export interface StructuralNode {
   readonly nullable: boolean;
   /** undefined: none. A default of null counts as none. */
   readonly defaultValue: unknown;
+  /** The length of the default as JSON, with what stands around it. */
+  readonly defaultCharacters: number;
   readonly listType: string | undefined;
   readonly listMapKeys: readonly string[];
   readonly mapType: string | undefined;
@@ -27,18 +29,19 @@ export interface StructuralNode {
   readonly uniqueLists: boolean;
 }
 
-export function structuralNode(schema: JSONSchemaProps): StructuralNode {
-  const properties = new PropertyNodes(schema.properties);
-  const { defaultsBelow, embedsResources, uniqueLists } = factsOf(schema);
+export function structuralNode(schema: JSONSchemaProps, known: KnownFacts = new Map()): StructuralNode {
+  const properties = new PropertyNodes(schema.properties, known);
+  const { defaultsBelow, embedsResources, uniqueLists } = factsOf(schema, known);
   return {
     type: schema.type ?? "",
     properties,
-    additional: additionalNode(schema),
-    items: itemsNode(schema),
+    additional: additionalNode(schema, known),
+    items: itemsNode(schema, known),
     preserveUnknown: schema["x-kubernetes-preserve-unknown-fields"] === true,
     embedded: schema["x-kubernetes-embedded-resource"] === true,
     nullable: schema.nullable === true,
     defaultValue: schema.default ?? undefined,
+    defaultCharacters: hasDefault(schema) ? JSON.stringify(schema.default).length + 4 : 0,
     listType: schema["x-kubernetes-list-type"],
     listMapKeys: schema["x-kubernetes-list-map-keys"] ?? noKeys,
     mapType: schema["x-kubernetes-map-type"],
@@ -56,8 +59,11 @@ class PropertyNodes {
   readonly #schemas: Readonly<Record<string, JSONSchemaProps>>;
   #made: Map<string, StructuralNode> | undefined = undefined;
 
-  constructor(schemas: Readonly<Record<string, JSONSchemaProps>> = {}) {
+  readonly #known: KnownFacts;
+
+  constructor(schemas: Readonly<Record<string, JSONSchemaProps>> = {}, known: KnownFacts) {
     this.#schemas = schemas;
+    this.#known = known;
   }
 
   get(name: string): StructuralNode | undefined {
@@ -65,7 +71,7 @@ class PropertyNodes {
     if (made) return made;
     const schema = Object.hasOwn(this.#schemas, name) ? this.#schemas[name] : undefined;
     if (!schema) return undefined;
-    const node = structuralNode(schema);
+    const node = structuralNode(schema, this.#known);
     this.#made ??= new Map();
     this.#made.set(name, node);
     return node;
@@ -83,19 +89,29 @@ class PropertyNodes {
 
 const hasDefault = (schema: JSONSchemaProps | undefined): boolean => (schema?.default ?? undefined) !== undefined;
 
-type Facts = Pick<StructuralNode, "defaultsBelow" | "embedsResources" | "uniqueLists">;
+type Facts = Pick<StructuralNode, "defaultsBelow" | "embedsResources" | "uniqueLists"> & { readonly parts: number };
+
+/** What is known of the larger parts of a schema: each level of a deep one would look through all below it again. */
+type KnownFacts = Map<JSONSchemaProps, Facts>;
+
+/** Schemas of so many parts are remembered: most have fewer. */
+const rememberedParts = 64;
 
 /** What there is in a schema or below, without making nodes of it. */
-function factsOf(schema: JSONSchemaProps): Facts {
+function factsOf(schema: JSONSchemaProps, known: KnownFacts): Facts {
+  const remembered = known.get(schema);
+  if (remembered) return remembered;
   const listType = schema["x-kubernetes-list-type"];
   const facts = {
     defaultsBelow: false,
     embedsResources: schema["x-kubernetes-embedded-resource"] === true,
     uniqueLists: listType === "set" || listType === "map",
+    parts: 1,
   };
   const add = (child: JSONSchemaProps | undefined): void => {
     if (!child) return;
-    const below = factsOf(child);
+    const below = factsOf(child, known);
+    facts.parts += below.parts;
     facts.defaultsBelow ||= below.defaultsBelow || hasDefault(child);
     facts.embedsResources ||= below.embedsResources;
     facts.uniqueLists ||= below.uniqueLists;
@@ -103,17 +119,18 @@ function factsOf(schema: JSONSchemaProps): Facts {
   for (const name in schema.properties) add(schema.properties[name]);
   add(additionalSchema(schema));
   add(itemsSchema(schema));
+  if (facts.parts >= rememberedParts) known.set(schema, facts);
   return facts;
 }
 
-function itemsNode(schema: JSONSchemaProps): StructuralNode | undefined {
+function itemsNode(schema: JSONSchemaProps, known: KnownFacts): StructuralNode | undefined {
   const items = itemsSchema(schema);
-  return items && structuralNode(items);
+  return items && structuralNode(items, known);
 }
 
-function additionalNode({ additionalProperties }: JSONSchemaProps): StructuralNode["additional"] {
+function additionalNode({ additionalProperties }: JSONSchemaProps, known: KnownFacts): StructuralNode["additional"] {
   if (additionalProperties === undefined) return undefined;
-  return typeof additionalProperties === "boolean" ? "any" : structuralNode(additionalProperties);
+  return typeof additionalProperties === "boolean" ? "any" : structuralNode(additionalProperties, known);
 }
 
 /** The schema of a field, where there is one. */

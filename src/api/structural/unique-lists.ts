@@ -30,13 +30,21 @@ function validateMap(errors: FieldError[], keys: readonly string[], items: reado
     errors.push(invalidValue(`${path}[${wrong}]`, sortedJson(items[wrong]), "must be an object for an array of list-type map"));
     return;
   }
-  const found = items.map((item) => keysOf(keys, item as JsonObject | null));
+  const names = new Set(keys);
+  const found = items.map((item) => keysOf(names, item as JsonObject | null));
   for (const i of repeated(found)) errors.push(duplicate(`${path}[${i}]`, sortedJson(found[i])));
 }
 
-function keysOf(keys: readonly string[], item: JsonObject | null): JsonObject {
+/** The keys that an item has, looked for among the fewer: there may be more keys than the item has fields. */
+function keysOf(keys: ReadonlySet<string>, item: JsonObject | null): JsonObject {
   const found: Record<string, unknown> = {};
-  for (const key of keys) if (item && Object.hasOwn(item, key)) found[key] = item[key];
+  if (!item) return found;
+  let fields = 0;
+  for (const field in item) {
+    if (++fields > keys.size) break;
+    if (keys.has(field)) found[field] = item[field];
+  }
+  if (fields > keys.size) for (const key of keys) if (Object.hasOwn(item, key)) found[key] = item[key];
   return found;
 }
 

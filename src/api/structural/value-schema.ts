@@ -3,7 +3,7 @@
 // those of the library that upstream validates with.
 import type { JSONSchemaProps } from "../types/apiextensions-v1.ts";
 import type { Correlation } from "./correlation.ts";
-import { type JsonObject, jsonKey, sameJson } from "./json.ts";
+import { type JsonObject, jsonKey } from "./json.ts";
 import { formatTextCheck, kindOf, numberCheck, stringCheck, typeCheck } from "./scalar-checks.ts";
 import { Findings, forbiddenProperty, missing, moreThan, notAmong, placeless, unfit } from "./value-problem.ts";
 
@@ -28,6 +28,7 @@ export function compileValues(schema: JSONSchemaProps, options: ValueOptions = {
   const always = (type ? 1 : 0) + 4;
   return (value, path, found, old) => {
     const kind = kindOf(value);
+    found.work.spend(1);
     type?.(kind, path, found);
     if (kind === "null") {
       oneOfValues?.(value, path, found);
@@ -64,30 +65,31 @@ export function checkPart(check: ValueCheck, value: unknown, path: string, found
     check(value, path, found, undefined);
     return;
   }
-  const own = new Findings();
-  check(value, path, own, old);
-  if (own.hasProblems && old.unchanged) own.forgive();
-  found.merge(own);
+  const before = found.mark();
+  check(value, path, found, old);
+  if (found.hasProblemsSince(before) && old.unchanged) found.forgiveSince(before);
 }
 
 function enumCheck(schema: JSONSchemaProps): ((value: unknown, path: string, found: Findings) => void) | undefined {
   const { enum: values = [] } = schema;
   if (values.length === 0) return undefined;
   const scalars = new Set(values.filter((value) => typeof value !== "object"));
-  const composites = values.filter((value) => typeof value === "object" && value !== null);
+  const composites = new Set(values.filter((value) => typeof value === "object" && value !== null).map(jsonKey));
+  let problem: ReturnType<typeof notAmong> | undefined;
   return (value, path, found) => {
-    if (scalars.has(value) || composites.some((allowed) => sameJson(allowed, value))) return;
-    if (typeof value === "number" && values.some((allowed) => isConverted(value, allowed))) return;
-    found.add(notAmong(path, value, values));
+    if (scalars.has(value)) return;
+    if (typeof value === "number" && (scalars.has(Math.trunc(value)) || scalars.has(characterOf(value)))) return;
+    if (composites.size > 0 && typeof value === "object" && value !== null && composites.has(jsonKey(value))) return;
+    problem ??= notAmong(values);
+    found.add(problem(path, value));
   };
 }
 
 /** Go compares a number as what the allowed value is: cut to an integer, or an integer as the character of that code. */
-function isConverted(value: number, allowed: unknown): boolean {
-  if (typeof allowed === "number") return Number.isInteger(allowed) && Math.trunc(value) === allowed;
-  if (typeof allowed !== "string" || !Number.isInteger(value)) return false;
+function characterOf(value: number): string | undefined {
+  if (!Number.isInteger(value)) return undefined;
   const isCharacter = value >= 0 && value <= 0x10ffff && !(value >= 0xd800 && value <= 0xdfff);
-  return allowed === (isCharacter ? String.fromCodePoint(value) : "\ufffd");
+  return isCharacter ? String.fromCodePoint(value) : "\ufffd";
 }
 
 /** allOf, anyOf, oneOf and not. */
@@ -104,8 +106,8 @@ function combinedCheck({ allOf = [], anyOf = [], oneOf = [], not }: JSONSchemaPr
   };
 }
 
-function run(check: ValueCheck, value: unknown, path: string, old: Correlation | undefined): Findings {
-  const found = new Findings();
+function run(check: ValueCheck, value: unknown, path: string, old: Correlation | undefined, { work }: Findings): Findings {
+  const found = new Findings(work);
   check(value, path, found, old);
   return found;
 }
@@ -115,14 +117,14 @@ const anyOfCheck =
   (value, path, found, old) => {
     let best: Findings | undefined;
     for (const check of checks) {
-      const result = run(check, value, path, old);
+      const result = run(check, value, path, old, found);
       if (!result.hasProblems) {
         found.matches += result.matches;
         return;
       }
       if (!best || result.matches > best.matches) best = result;
     }
-    found.add(placeless(`${JSON.stringify(path)} must validate at least one schema (anyOf)`));
+    found.addLater(path, () => placeless(`${JSON.stringify(path)} must validate at least one schema (anyOf)`));
     if (best) found.merge(best);
   };
 
@@ -133,7 +135,7 @@ const oneOfCheck =
     let passed: Findings | undefined;
     let count = 0;
     for (const check of checks) {
-      const result = run(check, value, path, old);
+      const result = run(check, value, path, old, found);
       if (!result.hasProblems) {
         count++;
         passed ??= result;
@@ -145,7 +147,7 @@ const oneOfCheck =
       return;
     }
     const outcome = count === 0 ? "Found none valid" : `Found ${count} valid alternatives`;
-    found.add(placeless(`${JSON.stringify(path)} must validate one and only one schema (oneOf). ${outcome}`));
+    found.addLater(path, () => placeless(`${JSON.stringify(path)} must validate one and only one schema (oneOf). ${outcome}`));
     if (best) found.merge(best);
   };
 
@@ -154,19 +156,21 @@ const allOfCheck =
   (value, path, found, old) => {
     let passed = 0;
     for (const check of checks) {
-      const result = run(check, value, path, old);
+      const result = run(check, value, path, old, found);
       if (!result.hasProblems) passed++;
       found.merge(result);
     }
     if (passed === checks.length) return;
-    found.add(placeless(`${JSON.stringify(path)} must validate all the schemas (allOf)${passed === 0 ? ". None validated" : ""}`));
+    found.addLater(path, () =>
+      placeless(`${JSON.stringify(path)} must validate all the schemas (allOf)${passed === 0 ? ". None validated" : ""}`),
+    );
   };
 
 const notCheck =
   (check: ValueCheck): ValueCheck =>
   (value, path, found, old) => {
-    if (run(check, value, path, old).hasProblems) return;
-    found.add(placeless(`${JSON.stringify(path)} must not validate the schema (not)`));
+    if (run(check, value, path, old, found).hasProblems) return;
+    found.addLater(path, () => placeless(`${JSON.stringify(path)} must not validate the schema (not)`));
   };
 
 type ItemsCheck = (items: readonly unknown[], path: string, found: Findings, old: Correlation | undefined) => void;
@@ -202,7 +206,11 @@ function fieldsCheck(schema: JSONSchemaProps, options: ValueOptions): FieldsChec
       else if (additional) checkPart(additional, object[field], `${path}.${field}`, found, before);
       else if (closed) found.add(forbiddenProperty(path, field));
     }
-    for (const field of required) if (!Object.hasOwn(object, field)) found.add(missing(`${path}.${field}`));
+    for (const field of required) {
+      if (Object.hasOwn(object, field)) continue;
+      found.add(missing(`${path}.${field}`));
+      if (found.isFull) break;
+    }
   };
 }
 

@@ -1,6 +1,7 @@
 // Validation of CustomResourceDefinitions: names, versions, schemas, conversion, and which versions objects may be stored in.
 // Upstream validates its internal type, in which what all versions share stands once, so errors of a shared schema name
 // spec.validation. Rules of schemas are compiled by what the caller brings.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1035Label, isDNS1123Subdomain } from "../meta/names.ts";
 import type { KubernetesObject } from "../meta/object.ts";
@@ -68,7 +69,7 @@ function validateWhole(
   const errors: FieldError[] = [];
   validateSpec(errors, definition, rules, tools);
   if (old) validateImmutable(errors, definition, old, rules);
-  errors.push(...validateDefinitionStatus(definition));
+  appendAll(errors, validateDefinitionStatus(definition));
   validateStoredVersions(errors, definition);
   validateApproval(errors, definition, old);
   if (definition.spec.preserveUnknownFields && !old?.spec.preserveUnknownFields) {
@@ -147,7 +148,7 @@ function partsChecker(
 ): (parts: VersionParts, place: PartsPlace) => void {
   return ({ schema, subresources, columns, selectableFields }, { field, schemaField, names, hasStatus }) => {
     const unchanged = names.some((name) => rules.unchangedSchemas.has(name));
-    if (schema) errors.push(...schemaErrors(schema, { field: schemaField, hasStatus, unchanged }, rules, tools));
+    if (schema) appendAll(errors, schemaErrors(schema, { field: schemaField, hasStatus, unchanged }, rules, tools));
     if (subresources) validateSubresources(errors, subresources, `${field}.subresources`);
     for (const [i, column] of columns.entries()) validateColumn(errors, column, `${field}.additionalPrinterColumns[${i}]`);
     if (selectableFields.length === 0) return;
@@ -196,7 +197,7 @@ function schemaErrorsOf(
     structural = validateStructural(schema, field);
     if (structural.length === 0)
       structural = validateDefaults(schema, field, { compileRules: compile, requirePruned: rules.requirePrunedDefaults });
-    errors.push(...structural);
+    appendAll(errors, structural);
   }
   const total = new TotalCost();
   const looksAtRules = analyze !== undefined && rules.requireStructural && unreadable === undefined && structural.length === 0;
@@ -205,9 +206,10 @@ function schemaErrorsOf(
     { field, isRoot: true, rules: looksAtRules ? { analyze, total, cardinality: 1 } : undefined },
     { ...rules, suppressRuleCost: unchanged },
   );
-  errors.push(...found.schema, ...found.rules);
+  appendAll(errors, found.schema);
+  appendAll(errors, found.rules);
   if (errors.length === 0 && rules.requireStructural && unreadable !== undefined) errors.push(invalidValue(field, "", unreadable));
-  errors.push(...total.errors(field));
+  appendAll(errors, total.errors(field));
   return errors;
 }
 

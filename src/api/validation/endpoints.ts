@@ -1,4 +1,5 @@
 // Validation of endpoints and endpoint slices. Lists that an update leaves alone are not looked at again.
+import { appendAll } from "../../base/append-all.ts";
 import { semanticallyEqual } from "../meta/equality.ts";
 import { duplicate, type FieldError, invalidValue, required, tooMany } from "../meta/field-error.ts";
 import { parseIP } from "../meta/ip.ts";
@@ -51,7 +52,7 @@ export function validateEndpointSlice(slice: EndpointSlice, old?: EndpointSlice)
   validatePorts(errors, slice.ports ?? []);
   const found: FieldError[] = [];
   validateSliceEndpoints(found, slice.endpoints ?? [], slice.addressType);
-  if (found.length > 0 && !(old && semanticallyEqual(old.endpoints, slice.endpoints))) errors.push(...found);
+  if (found.length > 0 && !(old && semanticallyEqual(old.endpoints, slice.endpoints))) appendAll(errors, found);
   if (old) checkImmutable(errors, "addressType", slice.addressType, old.addressType);
   return errors;
 }
@@ -114,7 +115,7 @@ function validateTopology(errors: FieldError[], field: string, topology: Readonl
   if (!topology) return;
   const size = Object.keys(topology).length;
   if (size > maxTopologyLabels) errors.push(tooMany(field, size, maxTopologyLabels));
-  errors.push(...validateLabels(topology, field));
+  appendAll(errors, validateLabels(topology, field));
 }
 
 function validateHints(errors: FieldError[], field: string, { forZones = [], forNodes = [] }: EndpointHints): void {

@@ -1,5 +1,6 @@
 // Validation of events: loose for the core group, whose clients are older than the rules, strict for events.k8s.io. Paths
 // name the fields as the core group does, whichever group is asked.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
 import type { Event as CoreEvent } from "../types/core-v1.ts";
@@ -77,10 +78,11 @@ export function validateEvent(event: Event, old?: Event): FieldError[] {
     note: event.note ?? "",
   });
   if (old) {
-    errors.push(...validateObjectMetaUpdate(event, old), ...validateFinalizerDomains(event));
+    appendAll(errors, validateObjectMetaUpdate(event, old));
+    appendAll(errors, validateFinalizerDomains(event));
     validateChange(errors, event, old);
   } else {
-    errors.push(...validateObjectMeta(event, { namespaced: true }));
+    appendAll(errors, validateObjectMeta(event, { namespaced: true }));
     validateNew(errors, event);
   }
   return errors;

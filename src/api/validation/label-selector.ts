@@ -1,4 +1,5 @@
 // Validation of label selectors: matchLabels, and matchExpressions with their operators.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import { isLabelValue, isQualifiedName } from "../meta/names.ts";
 import { type LabelMatcher, labelMatcher, SelectorError } from "../meta/selectors.ts";
@@ -18,7 +19,7 @@ export function validateLabelSelector(
   options: LabelSelectorOptions = {},
 ): void {
   if (!selector) return;
-  if (selector.matchLabels) errors.push(...validateLabels(selector.matchLabels, `${field}.matchLabels`));
+  if (selector.matchLabels) appendAll(errors, validateLabels(selector.matchLabels, `${field}.matchLabels`));
   for (const [i, requirement] of (selector.matchExpressions ?? []).entries())
     validateRequirement(errors, `${field}.matchExpressions[${i}]`, requirement, options);
 }

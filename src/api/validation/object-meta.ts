@@ -1,5 +1,6 @@
 // Validation of metadata, which all kinds share: names, labels, annotations, owners and finalizers, and what an update may
 // not change. The texts and the order of the errors are upstream's.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, forbiddenField, invalidValue, required, tooLong } from "../meta/field-error.ts";
 import { byteLength, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "../meta/names.ts";
 import type { KubernetesObject } from "../meta/object.ts";
@@ -50,13 +51,13 @@ function validateNames(object: KubernetesObject, { namespaced, validateName = su
 /** Adds the problems of what most objects do not have: nothing is made for what is not there. */
 function addContents(errors: FieldError[], metadata: Partial<ObjectMeta>, { qualifiedFinalizers = true }: MetaRules): void {
   addLabelsAndOwners(errors, metadata);
-  if (metadata.finalizers) addAll(errors, validateFinalizers(metadata.finalizers, qualifiedFinalizers));
+  if (metadata.finalizers) appendAll(errors, validateFinalizers(metadata.finalizers, qualifiedFinalizers));
 }
 
 function addLabelsAndOwners(errors: FieldError[], { labels, annotations, ownerReferences }: Partial<ObjectMeta>): void {
-  if (labels) addAll(errors, validateLabels(labels, "metadata.labels"));
-  if (annotations) addAll(errors, validateAnnotations(annotations, "metadata.annotations"));
-  if (ownerReferences) addAll(errors, validateOwners(ownerReferences));
+  if (labels) appendAll(errors, validateLabels(labels, "metadata.labels"));
+  if (annotations) appendAll(errors, validateAnnotations(annotations, "metadata.annotations"));
+  if (ownerReferences) appendAll(errors, validateOwners(ownerReferences));
 }
 
 export function validateLabels(labels: Readonly<Record<string, string>> | undefined, field: string): FieldError[] {
@@ -86,7 +87,7 @@ function validateOwners(owners: readonly OwnerReference[] | undefined): FieldErr
   const errors: FieldError[] = [];
   let controller: OwnerReference | undefined;
   for (const owner of owners) {
-    errors.push(...validateOwner(owner, field));
+    appendAll(errors, validateOwner(owner, field));
     if (!owner.controller) continue;
     if (controller) {
       const found = `Found "true" in references for ${controller.kind}/${controller.name} and ${owner.kind}/${owner.name}`;
@@ -196,9 +197,4 @@ function isSet(metadata: Partial<ObjectMeta>, key: keyof ObjectMeta): boolean {
 export function forbidOwnMetadata(errors: FieldError[], field: string, metadata: Partial<ObjectMeta> | undefined): void {
   for (const [key, name] of Object.entries(ownMetadata))
     if (metadata && isSet(metadata, key as keyof ObjectMeta)) errors.push(forbiddenField(`${field}.${name}`, "cannot be set"));
-}
-
-/** One by one: of a large object there may be more than a call takes arguments. */
-function addAll(errors: FieldError[], found: readonly FieldError[]): void {
-  for (const error of found) errors.push(error);
 }

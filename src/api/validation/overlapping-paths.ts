@@ -1,4 +1,5 @@
 // Warnings about volumes in which one file would be written over, or under, another.
+import { appendAll } from "../../base/append-all.ts";
 import type { Volume, VolumeProjection } from "../types/core-v1.ts";
 
 interface SourcedPath {
@@ -18,7 +19,7 @@ export function overlapWarnings(volumes: readonly Volume[]): string[] {
     if (alone && withoutOverlaps.has(alone)) continue;
     const found = warningsOf(volume);
     if (alone && found.length === 0) withoutOverlaps.add(alone);
-    warnings.push(...found);
+    appendAll(warnings, found);
   }
   return warnings;
 }

@@ -1,4 +1,5 @@
 // The specification of a pod, of a pod itself or in a template: all rules in upstream's order.
+import { appendAll } from "../../base/append-all.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue, notFoundError, required, wholeObject } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isQualifiedName } from "../meta/names.ts";
 import type { PodResourceClaim, PodSchedulingGroup, PodSpec } from "../types/core-v1.ts";
@@ -34,7 +35,7 @@ export function validatePodSpec(errors: FieldError[], field: string, spec: PodSp
   if (spec.hostNetwork) validateHostPorts(errors, field, spec, rules);
   checkSupported(errors, `${field}.restartPolicy`, spec.restartPolicy, ["Always", "OnFailure", "Never"], "required");
   checkSupported(errors, `${field}.dnsPolicy`, spec.dnsPolicy, dnsPolicies, "required");
-  if (spec.nodeSelector) errors.push(...validateLabels(spec.nodeSelector, `${field}.nodeSelector`));
+  if (spec.nodeSelector) appendAll(errors, validateLabels(spec.nodeSelector, `${field}.nodeSelector`));
   validatePodSecurityContext(errors, field, spec, allows);
   if (spec.affinity) validateAffinity(errors, `${field}.affinity`, spec.affinity, allows);
   validateDNSConfig(errors, `${field}.dnsConfig`, spec);

@@ -1,4 +1,5 @@
 // Templates of pods: in workloads and as objects of their own.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, forbiddenField, invalidValue, notSupported } from "../meta/field-error.ts";
 import type { LabelMatcher } from "../meta/selectors.ts";
 import type { PodSpec, PodTemplate, PodTemplateSpec } from "../types/core-v1.ts";
@@ -17,7 +18,7 @@ export function validatePodTemplate(errors: FieldError[], field: string, templat
   validateTemplate(found, field, template, {});
   if (found.length === 0) return;
   if (old) validateTemplate(errors, field, template, { allows: allowancesOf(old.spec ?? noSpec, old.metadata?.annotations) });
-  else errors.push(...found);
+  else appendAll(errors, found);
 }
 
 function validateTemplate(errors: FieldError[], field: string, { metadata, spec = noSpec }: PodTemplateSpec, rules: PodRules): void {
@@ -35,9 +36,9 @@ export function validateTemplateMetadata(
   { metadata, spec = noSpec }: PodTemplateSpec,
   rules: PodRules = {},
 ): void {
-  if (metadata?.labels) errors.push(...validateLabels(metadata.labels, `${field}.labels`));
+  if (metadata?.labels) appendAll(errors, validateLabels(metadata.labels, `${field}.labels`));
   if (!metadata?.annotations) return;
-  errors.push(...validateAnnotations(metadata.annotations, `${field}.annotations`));
+  appendAll(errors, validateAnnotations(metadata.annotations, `${field}.annotations`));
   validatePodAnnotations(errors, `${field}.annotations`, metadata.annotations, spec, rules);
 }
 

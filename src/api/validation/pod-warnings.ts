@@ -1,5 +1,6 @@
 // What the server warns of when pods and templates are written: things that are accepted, and are probably not what was
 // meant, or will not be accepted for ever.
+import { appendAll } from "../../base/append-all.ts";
 import { ipWarnings } from "../meta/ip.ts";
 import { isDNS1123Label, isLabelValue } from "../meta/names.ts";
 import { parseQuantity } from "../meta/quantity.ts";
@@ -21,7 +22,7 @@ const noSpec: PodSpec = { containers: [] };
 export function podWarnings({ metadata, spec = noSpec }: Pod): string[] {
   const warnings = nameWarnings(metadata.name, "the Pod's hostname");
   const { annotations } = metadata;
-  warnings.push(...(annotations ? specWarnings("", spec, annotations) : plainSpecWarnings(spec)));
+  appendAll(warnings, annotations ? specWarnings("", spec, annotations) : plainSpecWarnings(spec));
   return warnings;
 }
 
@@ -54,7 +55,7 @@ function specWarnings(prefix: string, spec: PodSpec, annotations: Annotations, i
   for (const [key, text] of deprecatedAnnotations)
     if (annotations[key] !== undefined) warnings.push(`${prefix}metadata.annotations[${key}]: ${text}`);
   for (const [i, volume] of (spec.volumes ?? []).entries()) addVolume(warnings, `${at("volumes")}[${i}]`, volume);
-  if (spec.volumes) warnings.push(...overlapWarnings(spec.volumes));
+  if (spec.volumes) appendAll(warnings, overlapWarnings(spec.volumes));
   addRepeated(
     warnings,
     at("hostAliases"),
@@ -66,14 +67,14 @@ function specWarnings(prefix: string, spec: PodSpec, annotations: Annotations, i
   for (const [i, name] of secrets.entries()) if (name === "") warnings.push(`${at("imagePullSecrets")}[${i}].name: invalid empty name ""`);
   for (const name of ["memory", "ephemeral-storage"] as const) addFractional(warnings, at("overhead"), spec.overhead, name);
   addContainers(warnings, prefix, spec, annotations, isTemplate);
-  warnings.push(...portWarnings(spec, `${prefix}spec`));
+  appendAll(warnings, portWarnings(spec, `${prefix}spec`));
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0)
     warnings.push(`${at("terminationGracePeriodSeconds")}: must be >= 0; negative values are invalid and will be treated as 1`);
   addPodAffinity(warnings, at("affinity.podAffinity"), spec.affinity?.podAffinity);
   addPodAffinity(warnings, at("affinity.podAntiAffinity"), spec.affinity?.podAntiAffinity);
   for (const [i, server] of (spec.dnsConfig?.nameservers ?? []).entries())
-    warnings.push(...ipWarnings(`${at("dnsConfig.nameservers")}[${i}]`, server));
-  for (const [i, { ip = "" }] of (spec.hostAliases ?? []).entries()) warnings.push(...ipWarnings(`${at("hostAliases")}[${i}].ip`, ip));
+    appendAll(warnings, ipWarnings(`${at("dnsConfig.nameservers")}[${i}]`, server));
+  for (const [i, { ip = "" }] of (spec.hostAliases ?? []).entries()) appendAll(warnings, ipWarnings(`${at("hostAliases")}[${i}].ip`, ip));
   return warnings;
 }
 
@@ -98,7 +99,7 @@ const deprecatedVolumes: readonly (readonly [keyof Volume, string, string])[] = 
 
 function addVolume(warnings: string[], field: string, volume: Volume): void {
   const claim = volume.ephemeral?.volumeClaimTemplate?.spec;
-  if (claim) warnings.push(...claimSpecWarnings(`${field}.ephemeral.volumeClaimTemplate.spec`, claim));
+  if (claim) appendAll(warnings, claimSpecWarnings(`${field}.ephemeral.volumeClaimTemplate.spec`, claim));
   for (const [source, name, text] of deprecatedVolumes) if (volume[source] !== undefined) warnings.push(`${field}.${name}: ${text}`);
 }
 

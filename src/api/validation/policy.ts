@@ -1,4 +1,5 @@
 // Validation of disruption budgets, priority classes and runtime classes.
+import { appendAll } from "../../base/append-all.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue } from "../meta/field-error.ts";
 import { isDNS1123Label } from "../meta/names.ts";
 import type { RuntimeClass } from "../types/node-v1.ts";
@@ -81,7 +82,7 @@ export function validateRuntimeClass(runtimeClass: RuntimeClass, old?: RuntimeCl
   checkName(errors, "handler", handler, isDNS1123Label);
   if (overhead) validateContainerResources(errors, "overhead", overhead.podFixed ? { limits: overhead.podFixed } : {}, {});
   if (scheduling) {
-    if (scheduling.nodeSelector) errors.push(...validateLabels(scheduling.nodeSelector, "scheduling.nodeSelector"));
+    if (scheduling.nodeSelector) appendAll(errors, validateLabels(scheduling.nodeSelector, "scheduling.nodeSelector"));
     const tolerations = scheduling.tolerations ?? [];
     validateTolerations(errors, "scheduling.tolerations", tolerations, undefined);
     const seen = new Set<string>();

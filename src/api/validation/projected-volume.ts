@@ -1,5 +1,6 @@
 // Projected volumes: secrets, config maps, facts about the pod and tokens as files of one directory. No two of them may be
 // written to one path. (Trust bundles and pod certificates come here only while their feature gates are on.)
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, forbiddenField, invalidValue, required } from "../meta/field-error.ts";
 import type { ProjectedVolumeSource, ServiceAccountTokenProjection, VolumeProjection } from "../types/core-v1.ts";
 import { validateFileMode, validateVolumeFilePath } from "./file-paths.ts";
@@ -17,7 +18,7 @@ export function validateProjectedVolume(errors: FieldError[], field: string, pro
   const found: FieldError[] = [];
   addProblems(found, field, projected, rules);
   if (found.length === 0) valid.set(projected, rules);
-  else errors.push(...found);
+  else appendAll(errors, found);
 }
 
 function addProblems(errors: FieldError[], field: string, { defaultMode, sources }: ProjectedVolumeSource, rules: PodRules): void {

@@ -1,5 +1,6 @@
 // Claims for devices and templates of claims: what is requested of which class, what the devices must have in common, and
 // configuration for their drivers. A claim never changes once it is made.
+import { appendAll } from "../../base/append-all.ts";
 import { semanticallyEqual } from "../meta/equality.ts";
 import { type FieldError, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1123Subdomain } from "../meta/names.ts";
@@ -51,8 +52,8 @@ export function validateResourceClaimTemplate(
   check?: ExpressionCheck,
 ): FieldError[] {
   const errors: FieldError[] = [];
-  errors.push(...validateLabels(spec?.metadata?.labels, "spec.metadata.labels"));
-  errors.push(...validateAnnotations(spec?.metadata?.annotations, "spec.metadata.annotations"));
+  appendAll(errors, validateLabels(spec?.metadata?.labels, "spec.metadata.labels"));
+  appendAll(errors, validateAnnotations(spec?.metadata?.annotations, "spec.metadata.annotations"));
   forbidOwnMetadata(errors, "spec.metadata", spec?.metadata);
   validateClaimSpec(errors, "spec.spec", spec?.spec ?? {}, check);
   if (!old) return errors;

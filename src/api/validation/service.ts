@@ -1,5 +1,6 @@
 // Validation of services: ports, session affinity, addresses outside the cluster, and what each type allows. The rules of
 // cluster addresses and their families are in service-addresses.ts.
+import { appendAll } from "../../base/append-all.ts";
 import { duplicate, type FieldError, forbiddenField, invalidValue, notSupported, required } from "../meta/field-error.ts";
 import { isDNS1123Label, isDNS1123Subdomain, isPortNumber, isQualifiedName } from "../meta/names.ts";
 import type { LoadBalancerStatus, Service, ServicePort, ServiceSpec, SessionAffinityConfig } from "../types/core-v1.ts";
@@ -22,7 +23,7 @@ export function validateService(service: Service, old?: Service): FieldError[] {
   if ((spec.ports ?? []).length === 0 && !isHeadless(spec) && spec.type !== "ExternalName") errors.push(required("spec.ports"));
   validateTypeRules(errors, spec);
   validatePorts(errors, spec);
-  if (spec.selector) errors.push(...validateLabels(spec.selector, "spec.selector"));
+  if (spec.selector) appendAll(errors, validateLabels(spec.selector, "spec.selector"));
   validateAffinity(errors, spec);
   validateClusterAddresses(errors, spec, old?.spec);
   validateExternalIPs(errors, spec, old?.spec?.externalIPs);

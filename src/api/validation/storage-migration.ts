@@ -1,4 +1,5 @@
 // Requests to write all objects of a resource anew: which resource, and a status that, once it says how it ended, keeps to it.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
 import { isDNS1035Label, isDNS1123Subdomain } from "../meta/names.ts";
 import type { StorageVersionMigration } from "../types/storagemigration-v1beta1.ts";
@@ -18,7 +19,7 @@ export function validateMigration(migration: StorageVersionMigration, old?: Stor
   const problems = group === "" ? [] : isDNS1123Subdomain(group);
   if (problems.length > 0) errors.push(invalidValue("spec.resource.group", group, problems.join(",")));
   if (!old) return errors;
-  errors.push(...validateMetadataChanges(migration, old));
+  appendAll(errors, validateMetadataChanges(migration, old));
   checkImmutable(errors, "spec", spec, old.spec, { Resource: { group, resource } }); // as upstream's own type shows it
   return errors;
 }

@@ -1,5 +1,6 @@
 // Sources of volumes that Kubernetes fills itself: files of the host, secrets, config maps, facts about the pod, images and
 // claims that live as long as the pod.
+import { appendAll } from "../../base/append-all.ts";
 import { type FieldError, invalidValue, required } from "../meta/field-error.ts";
 import type {
   ConfigMapVolumeSource,
@@ -91,8 +92,8 @@ export function validateEphemeral(errors: FieldError[], field: string, { volumeC
 }
 
 function validateClaimTemplate(errors: FieldError[], field: string, { metadata, spec }: PersistentVolumeClaimTemplate): void {
-  errors.push(...validateAnnotations(metadata?.annotations, `${field}.metadata.annotations`));
-  errors.push(...validateLabels(metadata?.labels, `${field}.metadata.labels`));
+  appendAll(errors, validateAnnotations(metadata?.annotations, `${field}.metadata.annotations`));
+  appendAll(errors, validateLabels(metadata?.labels, `${field}.metadata.labels`));
   forbidOwnMetadata(errors, `${field}.metadata`, metadata);
   validateClaimSpec(errors, `${field}.spec`, spec ?? {});
 }

@@ -1,7 +1,9 @@
 // The authentication stage: finds out who asks. In-process callers are known already. For others the authenticators are
 // asked in upstream's order (client certificate, bearer token); a request without credentials is anonymous, one with bad
 // credentials is refused with 401.
+
 import { unauthorized } from "../../api/meta/status-error.ts";
+import { appendAll } from "../../base/append-all.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { noteDuration } from "../http/stage-durations.ts";
 import type { ApiRequest, RequestContext, Stage } from "../request.ts";
@@ -31,7 +33,7 @@ export function authenticationStage(options: AuthenticationOptions): Stage {
     metrics?.attempted(result, metrics.clock.monotonic() - startMs, found?.user.name);
     if (!found) throw unauthorized();
     context.user = withAuthenticatedGroup(found.user);
-    if (found.warnings) context.warnings.push(...found.warnings);
+    if (found.warnings) appendAll(context.warnings, found.warnings);
     if (found.auditAnnotations) annotate(context, found.auditAnnotations);
   };
   return (context, next) => {

@@ -1,7 +1,9 @@
 // Policy rules: whether a rule allows a request, and whether rules cover other rules (nobody may grant what he does not
 // hold). The comparison takes the rules to be covered apart into single permissions: one verb on one resource of one
 // group, perhaps of one name, or on one path.
+
 import type { PolicyRule } from "../../api/types/rbac-v1.ts";
+import { appendAll } from "../../base/append-all.ts";
 import type { AuthorizationAttributes } from "./authorizer.ts";
 
 export function ruleAllows(rule: PolicyRule, request: AuthorizationAttributes): boolean {
@@ -169,7 +171,7 @@ export function compactRules(rules: readonly PolicyRule[]): readonly PolicyRule[
     }
     const key = JSON.stringify([apiGroups, resources, resourceNames]);
     const known = simple.get(key);
-    if (known) known.verbs.push(...rule.verbs);
+    if (known) appendAll(known.verbs, rule.verbs);
     else simple.set(key, { ...rule, verbs: [...rule.verbs] });
   }
   return [...compacted, ...simple.values()];

@@ -27,3 +27,15 @@ describe("customTable()", () => {
     expect(customTable(undefined).emptyCells).toEqual(["", null]);
   });
 });
+
+it("thousands of columns share what one object may take", () => {
+  const asking = (jsonPath: string, count: number) =>
+    customTable(Array.from({ length: count }, () => ({ name: "A", type: "string", jsonPath })));
+  const spec = { text: "x".repeat(1_000_000), list: Array.from({ length: 200_000 }, (_, i) => ({ i })) };
+  const object = { apiVersion: "example.com/v1", kind: "Foo", metadata: { name: "x" }, spec } as unknown as KubernetesObject;
+  const texts = asking(".spec.text", 1000).cells(object, 0);
+  expect([texts.length, texts[1], texts.at(-1)]).toEqual([1001, spec.text, null]);
+  const filters = asking(".spec.list[?(@.i==199999)].i", 1000).cells(object, 0);
+  expect([filters.length, filters[1], filters.at(-1)]).toEqual([1001, "199999", null]);
+  expect(asking(`.spec${"..*".repeat(10_000)}`, 2).cells(object, 0)).toHaveLength(3);
+});

@@ -7,11 +7,19 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { parseTime } from "../../api/meta/time.ts";
 import { jsonKey } from "../../api/structural/json.ts";
 import type { CustomResourceColumnDefinition } from "../../api/types/apiextensions-v1.ts";
-import { compileJsonPath } from "./json-path.ts";
+import { compileJsonPath, maxVisits, type Visits } from "./json-path.ts";
 
 const customAgeColumn: TableColumnDefinition = { ...ageColumn, type: "date" };
 
-type Cell = (object: KubernetesObject, nowMs: number) => unknown;
+type Cell = (object: KubernetesObject, nowMs: number, row: Row) => unknown;
+
+/** What the cells of one object may still take: thousands of columns may each ask for all of it. */
+interface Row extends Visits {
+  characters: number;
+}
+
+/** Characters of all texts of a row; what is beyond has no value. */
+const maxRowCharacters = 4 * 1024 * 1024;
 
 export function customTable(columns: readonly CustomResourceColumnDefinition[] | undefined): TableConvertor<KubernetesObject> {
   const cells = columns?.map(cellOf) ?? [({ metadata }: KubernetesObject, nowMs: number) => since(metadata.creationTimestamp, nowMs)];
@@ -19,7 +27,10 @@ export function customTable(columns: readonly CustomResourceColumnDefinition[] |
     columns: [nameColumn, ...(columns?.map(columnOf) ?? [customAgeColumn])],
     // Of a bookmark, which has no fields.
     emptyCells: ["", ...cells.map(() => null)],
-    cells: (object, nowMs) => [object.metadata.name, ...cells.map((cell) => cell(object, nowMs))],
+    cells(object, nowMs) {
+      const row: Row = { left: maxVisits, characters: maxRowCharacters };
+      return [object.metadata.name, ...cells.map((cell) => cell(object, nowMs, row))];
+    },
   };
 }
 
@@ -35,10 +46,14 @@ function columnOf({ name, type, format, description, jsonPath, priority }: Custo
 
 function cellOf({ type, jsonPath }: CustomResourceColumnDefinition): Cell {
   const read = compileJsonPath(jsonPath);
-  return (object, nowMs) => {
-    const value = read(object)[0];
+  return (object, nowMs, row) => {
+    if (row.characters < 0) return null;
+    const value = read(object, row)[0];
     if (value === null && type === "string") return "<no value>";
-    return value === undefined || value === null ? null : cellValue(type, value, nowMs);
+    if (value === undefined || value === null) return null;
+    const cell = cellValue(type, value, nowMs);
+    if (typeof cell === "string") row.characters -= cell.length;
+    return row.characters < 0 ? null : cell;
   };
 }
 

@@ -1,5 +1,6 @@
 // What the status of a CustomResourceDefinition has to say: which of its names are accepted, whether it is established, and
 // whether a group that belongs to the community has been approved. Pure; names, reasons and messages are upstream's.
+
 import { semanticallyEqual } from "../../api/meta/equality.ts";
 import { invalidValue } from "../../api/meta/field-error.ts";
 import { findCondition, isConditionTrue, withCondition, withoutCondition } from "../../api/semantics/conditions.ts";
@@ -10,6 +11,7 @@ import type {
   CustomResourceDefinitionNames,
   CustomResourceDefinitionStatus,
 } from "../../api/types/apiextensions-v1.ts";
+import { appendAll } from "../../base/append-all.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { NamesInUse } from "./accepted-names.ts";
 
@@ -136,7 +138,10 @@ function nonStructuralCondition({ spec }: CustomResourceDefinition): Condition |
       return { type, status: "Unknown", reason: "StructuralError", message };
     }
     const errors = validateStructural(openAPIV3Schema, `spec.versions[${i}].schema.openAPIV3Schema`);
-    messages.push(...errors.map(({ message }) => message));
+    appendAll(
+      messages,
+      errors.map(({ message }) => message),
+    );
   }
   if (messages.length === 0) return undefined;
   const told = [...new Set(messages)];

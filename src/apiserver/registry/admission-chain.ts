@@ -1,9 +1,11 @@
 // Runs admission plugins in their order: first all that change the object, later, after validation, all that refuse it.
 // When a webhook or policy has changed the object, those that change it run a second time. Which plugins a resource concerns
 // at all is found out once; where none has to wait, no promise is made.
+
 import type { FieldError } from "../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
+import { appendAll } from "../../base/append-all.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "../admission/admission.ts";
 import type { AdmissionMetrics, StepTimer } from "../admission/admission-metrics.ts";
 import type { WriteAdmission } from "./write-environment.ts";
@@ -52,7 +54,7 @@ export class AdmissionChain {
   async problems(request: AdmissionRequest): Promise<readonly FieldError[]> {
     const errors: FieldError[] = [];
     for (const plugin of this.#concernedWith(request.resource).validating)
-      if (plugin.problems && plugin.handles(request)) errors.push(...(await plugin.problems(request)));
+      if (plugin.problems && plugin.handles(request)) appendAll(errors, await plugin.problems(request));
     return errors;
   }
 

@@ -1,9 +1,11 @@
 // The options of a request, read off its query as upstream's CreateOptions, UpdateOptions, PatchOptions, DeleteOptions and
 // ListOptions, with upstream's checks and texts.
+
 import { type FieldError, forbiddenField, invalidValue, notSupported, required, tooLong } from "../../api/meta/field-error.ts";
 import { int64Problem } from "../../api/meta/go-number.ts";
 import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
 import type { DeleteOptions } from "../../api/types/meta-v1.ts";
+import { appendAll } from "../../base/append-all.ts";
 import { LruMap } from "../../base/lru-map.ts";
 
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
@@ -134,7 +136,7 @@ export function checkDeleteOptions(options: DeleteOptions): DeleteOptions {
     if (!propagationPolicies.includes(propagationPolicy))
       errors.push(notSupported("propagationPolicy", propagationPolicy, [...propagationPolicies, "nil"]));
   }
-  errors.push(...checkDryRun(dryRun ?? []));
+  appendAll(errors, checkDryRun(dryRun ?? []));
   if (errors.length > 0) throw invalid({ group: "meta.k8s.io", kind: "DeleteOptions" }, "", errors);
   return options;
 }

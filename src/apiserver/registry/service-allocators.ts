@@ -3,6 +3,7 @@
 // being written is reserved until it is seen there. The keys that hold them are written with the service (service-holdings.ts):
 // where another server was faster, the write fails as a whole, and is tried again with others once that is seen. A dry run
 // reserves and gives back.
+
 import { type FieldError, invalidValue } from "../../api/meta/field-error.ts";
 import { type ParsedIP, parseIP } from "../../api/meta/ip.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
@@ -11,6 +12,7 @@ import { ipaddresses, servicecidrs, services as servicesType } from "../../api/r
 import type { Service, ServicePort, ServiceSpec } from "../../api/types/core-v1.ts";
 import type { IPAddress, ServiceCIDR } from "../../api/types/networking-v1.ts";
 import { validateClusterAddresses } from "../../api/validation/service-addresses.ts";
+import { appendAll } from "../../base/append-all.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Condition, Operation } from "../../storage/store.ts";
@@ -202,7 +204,7 @@ class ServiceAllocators implements WriteHook {
     for (const { metadata, spec, status } of this.#cidrs.list()) {
       // What nobody has looked at yet counts as ready: there may be no controller that would.
       const ready = (status?.conditions?.find(({ type }) => type === "Ready")?.status ?? "True") === "True";
-      if (metadata.deletionTimestamp !== undefined) closing.push(...(spec?.cidrs ?? []));
+      if (metadata.deletionTimestamp !== undefined) appendAll(closing, spec?.cidrs ?? []);
       else if (ready) for (const text of spec?.cidrs ?? []) texts.add(text);
     }
     for (const text of closing) texts.delete(text);

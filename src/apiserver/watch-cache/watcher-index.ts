@@ -1,6 +1,7 @@
 // All watchers of one cache, arranged so that an event meets only those it can concern: the watchers of its object, of its
 // namespace, of a value one of its fields has or had (the kubelets' spec.nodeName), and those of everything. A thousand
 // kubelets that watch their own pods cost an event one look-up.
+import { appendAll } from "../../base/append-all.ts";
 import type { CacheEvent } from "./cache-event.ts";
 import type { ObjectVersion } from "./object-version.ts";
 import type { CacheWatcher, FieldValue } from "./watcher.ts";
@@ -64,7 +65,7 @@ export class WatcherIndex {
   all(): CacheWatcher[] {
     const found = [...this.#everything];
     const buckets = [this.#byKey, this.#byPrefix, ...this.#byField.values()];
-    for (const values of buckets) for (const watchers of values.values()) found.push(...watchers);
+    for (const values of buckets) for (const watchers of values.values()) appendAll(found, watchers);
     return found;
   }
 }

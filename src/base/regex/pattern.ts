@@ -39,8 +39,32 @@ export function compilePattern(pattern: string): Pattern {
   return compiled;
 }
 
+/** Steps after which they are told: so few take no time worth mentioning. */
+const stepsAtOnce = 16_384;
+
+/** Counts the steps of one or several searches: a short pattern can have thousands of places that all are followed at once. */
+export class PatternSteps {
+  #untold = 0;
+  readonly #tell: (steps: number) => void;
+
+  /** `tell` is called now and then with how many steps were taken since; what it throws ends the search. */
+  constructor(tell: (steps: number) => void) {
+    this.#tell = tell;
+  }
+
+  add(steps: number): void {
+    this.#untold += steps;
+    if (this.#untold < stepsAtOnce) return;
+    const told = this.#untold;
+    this.#untold = 0;
+    this.#tell(told);
+  }
+}
+
 export class Pattern {
   readonly #program: readonly Instruction[];
+  /** What a search needs, kept for the next one. */
+  #idle: [Threads, Threads] | undefined = undefined;
   /** How many parts it has: what it takes of memory, and what compiling it again would take of time. */
   readonly size: number;
 
@@ -54,23 +78,32 @@ export class Pattern {
   }
 
   /** Whether it matches somewhere in the text. */
-  test(text: string): boolean {
-    return this.#run(text, 0, true) !== undefined;
+  test(text: string, steps?: PatternSteps): boolean {
+    return this.#search(text, 0, true, steps) !== undefined;
   }
 
   /** The first match from an index on: the leftmost, and of those the one that the pattern prefers. */
-  find(text: string, from = 0): PatternMatch | undefined {
-    return this.#run(text, from, false);
+  find(text: string, from = 0, steps?: PatternSteps): PatternMatch | undefined {
+    return this.#search(text, from, false, steps);
   }
 
-  #run(text: string, from: number, anyWillDo: boolean): PatternMatch | undefined {
-    let threads = new Threads(this.#program.length);
-    let next = new Threads(this.#program.length);
+  #search(text: string, from: number, anyWillDo: boolean, steps: PatternSteps | undefined): PatternMatch | undefined {
+    const [threads, next] = this.#idle ?? [new Threads(this.#program.length), new Threads(this.#program.length)];
+    this.#idle = undefined;
+    threads.clear();
+    next.clear();
+    const found = this.#run(threads, next, { text, from, anyWillDo, steps });
+    this.#idle = [threads, next];
+    return found;
+  }
+
+  #run(threads: Threads, next: Threads, { text, from, anyWillDo, steps }: Search): PatternMatch | undefined {
     let found: PatternMatch | undefined;
     for (let at = from; ; ) {
       // A thread that starts here comes after all that started earlier; none starts once there is a match.
       if (!found) this.#follow(threads, 0, { text, at, start: at });
       if (threads.count === 0 && found) return found;
+      steps?.add(threads.places + threads.count + 1);
       const code = at < text.length ? (text.codePointAt(at) ?? 0) : -1;
       const after = at + (code > 0xffff ? 2 : 1);
       for (let index = 0; index < threads.count; index++) {
@@ -114,11 +147,21 @@ export class Pattern {
   }
 }
 
+interface Search {
+  readonly text: string;
+  readonly from: number;
+  /** Whether there is a match is all that is asked. */
+  readonly anyWillDo: boolean;
+  readonly steps: PatternSteps | undefined;
+}
+
 /** Places of a program with where their matches started, in the order of preference, each place once. */
 class Threads {
   readonly at: Int32Array;
   readonly starts: Int32Array;
   count = 0;
+  /** How many were come by, also those where no character is read. */
+  places = 0;
   readonly #visited: Int32Array;
   #round = 1;
 
@@ -131,6 +174,7 @@ class Threads {
   visit(place: number): boolean {
     if (this.#visited[place] === this.#round) return false;
     this.#visited[place] = this.#round;
+    this.places++;
     return true;
   }
 
@@ -141,6 +185,7 @@ class Threads {
 
   clear(): void {
     this.count = 0;
+    this.places = 0;
     this.#round++;
   }
 }

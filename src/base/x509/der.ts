@@ -171,13 +171,11 @@ export function stringText(found: DerElement): string {
     case tags.teletexString:
       return new TextDecoder("latin1").decode(found.contents);
     case tags.bmpString:
-      return String.fromCharCode(...Array.from({ length: found.contents.length >> 1 }, (_, i) => bigEndian(found.contents, i * 2)));
+      return new TextDecoder("utf-16be", { ignoreBOM: true }).decode(found.contents.subarray(0, found.contents.length & ~1));
     default:
       throw new DerError(`expected a text, found an element with tag ${hex(found.tag)}`);
   }
 }
-
-const bigEndian = (bytes: Uint8Array, at: number): number => (bytes[at] ?? 0) * 256 + (bytes[at + 1] ?? 0);
 
 /** Milliseconds since the epoch of a UTCTime or GeneralizedTime. */
 export function timeMs(found: DerElement | undefined): number {

@@ -1,5 +1,7 @@
 // What calls cost at run time, in upstream's units, by the sizes of their arguments.
 
+import { PatternSteps } from "../../base/regex/pattern.ts";
+import type { CelEvaluation } from "../library.ts";
 import { characters } from "../source.ts";
 import { CelList, CelMap, CelObject, CelOpaque, CelOptional, type CelValue } from "../values.ts";
 import { patternFactor, traversalFactor } from "./estimates.ts";
@@ -40,6 +42,13 @@ export const concatenationCost = (args: Args): number =>
 /** Matching a text (the first) with a pattern (the second). */
 export const matchCost = (args: Args): number =>
   Math.ceil((1 + actualSize(args[0] ?? null)) * traversalFactor) * Math.ceil(actualSize(args[1] ?? null) * patternFactor);
+
+/** Steps of a pattern that cost one: where a pattern is as long as what it becomes, about what upstream charges one for. */
+const stepsOfCost = 40;
+
+/** Charges what following a pattern takes beyond what its length tells: `(x?){1000}` has a thousand places, all of them open at once. */
+export const patternSteps = (evaluation: CelEvaluation): PatternSteps =>
+  new PatternSteps((steps) => evaluation.charge(Math.ceil(steps / stepsOfCost)));
 
 /** What upstream does not charge of results that are much larger than what they are made of, and of values whose types it learns only then. */
 export const uncharged = 10_000;

@@ -28,11 +28,11 @@ export function callStep(reference: CallReference, args: readonly Step[]): Step 
     let result: CelValue = null;
     if (chosen?.overload.chargedFirst && (!chosen.test || chosen.test(values))) {
       charge(frame, resolved ?? chosen.overload, values, null);
-      return chosen.overload.call(values);
+      return chosen.overload.call(values, frame);
     }
     try {
       if (!chosen || (chosen === only && chosen.test && !chosen.test(values))) throw noOverload(declared, values);
-      result = chosen.overload.call(values);
+      result = chosen.overload.call(values, frame);
     } catch (error) {
       absorbable(error);
       charge(frame, resolved ?? chosen?.overload, values, null);

@@ -44,7 +44,7 @@ function converts(name: string, value: CelValue): boolean {
     .find((conversion) => conversion.name === name)
     ?.overloads.find(({ parameters }) => parameters[0]?.kind === kind);
   try {
-    overload?.call([value]);
+    overload?.call([value], { charge: () => undefined });
     return true;
   } catch (error) {
     if (error instanceof CelError) return false;

@@ -2,25 +2,29 @@
 
 import { compilePattern, PatternError } from "../../base/regex/pattern.ts";
 import { CelError } from "../cel-error.ts";
-import { containsCost, matchCost, traversalOf } from "../cost/actual.ts";
+import { containsCost, matchCost, patternSteps, traversalOf } from "../cost/actual.ts";
 import { containsEstimate, matchEstimate, traversalEstimate } from "../cost/call-estimates.ts";
-import type { CelCallSite, CelFunction, CelOverload } from "../library.ts";
+import type { CelCallSite, CelEvaluation, CelFunction, CelOverload } from "../library.ts";
 import { boolType, stringType } from "../types.ts";
 import { noSuchOverload } from "./operator-traits.ts";
 
-const test = (id: string, holds: (text: string, part: string) => boolean, rest: Partial<CelOverload>): CelOverload => ({
+const test = (
+  id: string,
+  holds: (text: string, part: string, evaluation: CelEvaluation) => boolean,
+  rest: Partial<CelOverload>,
+): CelOverload => ({
   id,
   member: true,
   parameters: [stringType, stringType],
   result: boolType,
-  call: ([text, part]) => holds(text as string, part as string),
+  call: ([text, part], evaluation) => holds(text as string, part as string, evaluation),
   ...rest,
 });
 
 /** Whether the pattern (RE2's syntax) matches somewhere in the text. Throws CelError. */
-function matches(text: string, pattern: string): boolean {
+function matches(text: string, pattern: string, evaluation: CelEvaluation): boolean {
   try {
-    return compilePattern(pattern).test(text);
+    return compilePattern(pattern).test(text, patternSteps(evaluation));
   } catch (error) {
     if (error instanceof PatternError) throw new CelError(error.message, { cause: error });
     throw error;

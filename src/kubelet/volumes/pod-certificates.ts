@@ -10,7 +10,7 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import type { MetricsRegistry } from "../../base/metrics.ts";
-import { decodePem } from "../../base/x509/pem.ts";
+import { decodePem, encodePem, pemBlocks } from "../../base/x509/pem.ts";
 import { createSigningRequest } from "../../base/x509/signing-request.ts";
 import type { Client } from "../../client/client.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";
@@ -279,14 +279,16 @@ export class PodCertificates implements Running {
   }
 }
 
-const block = /-----BEGIN ([^-]+)-----([\s\S]*?)-----END \1-----/g;
-
 /** The blocks alone, as certificates: without headers and what stands between them. */
 function cleanChain(pem: string): string {
-  return [...pem.matchAll(block)]
-    .map(([, , body = ""]) => {
-      const base64 = body.replace(/^[^\n:]+:[^\n]*$/gm, "").replace(/\s+/g, "");
-      return `-----BEGIN CERTIFICATE-----\n${(base64.match(/.{1,64}/g) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
+  return pemBlocks(pem)
+    .map(({ body }) => {
+      const base64 = body
+        .split("\n")
+        .filter((line) => !line.includes(":"))
+        .join("")
+        .replace(/\s+/g, "");
+      return encodePem("CERTIFICATE", Buffer.from(base64, "base64"));
     })
     .join("");
 }

@@ -8,6 +8,7 @@ import type { ClusterTrustBundle } from "../../api/types/certificates-v1beta1.ts
 import type { ClusterTrustBundleProjection } from "../../api/types/core-v1.ts";
 import type { Clock } from "../../base/clock.ts";
 import { LruMap } from "../../base/lru-map.ts";
+import { pemBlocks } from "../../base/x509/pem.ts";
 import type { Client } from "../../client/client.ts";
 
 interface Remembered {
@@ -17,7 +18,8 @@ interface Remembered {
 
 const rememberedMs = 60_000;
 const maxRemembered = 256;
-const certificate = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
+const certificatesIn = (text: string): readonly string[] =>
+  pemBlocks(text).flatMap(({ type, text: block }) => (type === "CERTIFICATE" ? block.trimEnd() : []));
 
 export class TrustAnchors {
   readonly #client: Client;
@@ -44,7 +46,7 @@ export class TrustAnchors {
       throw error;
     }
     if (bundles.length === 0 && !optional) throw new Error("combination of signerName and labelSelector matched zero ClusterTrustBundles");
-    const anchors = new Set(bundles.flatMap(({ spec }) => spec.trustBundle.match(certificate) ?? []));
+    const anchors = new Set(bundles.flatMap(({ spec }) => certificatesIn(spec.trustBundle)));
     const pem = [...anchors]
       .sort()
       .map((anchor) => `${anchor}\n`)

@@ -187,3 +187,13 @@ describe("costs", () => {
     expect(cost("ip.isCanonical('127.0.0.1')")).toBe(2);
   });
 });
+
+it("patterns that are short and large are charged for what following them takes", () => {
+  const text = "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'";
+  const long = `[${Array(40).fill(text).join()}].join()`;
+  const large = `'${"(x?){1000}".repeat(8)}y'`;
+  expect(failure(`${long}.matches(${large})`)).toContain("cost");
+  // Each match is sought to the end of the text before a shorter one is taken.
+  expect(failure(`[${Array(1000).fill(text).join()}].join().findAll('x.*y|x').size() > 0`)).toContain("cost");
+  expect(evaluate(`${long}.matches('^[x,]+$')`)).toBe(true);
+});

@@ -1,8 +1,8 @@
 // find and findAll: the parts of a text that match a regular expression (in Go's syntax).
 
-import { compilePattern, type Pattern, PatternError } from "../../../base/regex/pattern.ts";
+import { compilePattern, type Pattern, PatternError, type PatternSteps } from "../../../base/regex/pattern.ts";
 import { CelError } from "../../../cel/cel.ts";
-import { matchCost } from "../../../cel/cost/actual.ts";
+import { matchCost, patternSteps } from "../../../cel/cost/actual.ts";
 import { matchEstimate } from "../../../cel/cost/call-estimates.ts";
 import type { CelLibrary, CelOverload } from "../../../cel/library.ts";
 import { intType, listOf, stringType } from "../../../cel/types.ts";
@@ -31,7 +31,7 @@ export const regexLibrary: CelLibrary = {
           member: true,
           parameters: [stringType, stringType],
           result: stringType,
-          call: ([text, pattern]) => findFirst(text as string, patternOf(pattern)),
+          call: ([text, pattern], evaluation) => findFirst(text as string, patternOf(pattern), patternSteps(evaluation)),
           ...shared,
         },
       ],
@@ -44,7 +44,8 @@ export const regexLibrary: CelLibrary = {
           member: true,
           parameters: [stringType, stringType],
           result: listOf(stringType),
-          call: ([text, pattern]) => new CelArray(findAll(text as string, patternOf(pattern), -1)),
+          call: ([text, pattern], evaluation) =>
+            findAll(text as string, patternOf(pattern), { limit: -1, steps: patternSteps(evaluation) }),
           ...shared,
         },
         {
@@ -52,7 +53,8 @@ export const regexLibrary: CelLibrary = {
           member: true,
           parameters: [stringType, stringType, intType],
           result: listOf(stringType),
-          call: ([text, pattern, limit]) => new CelArray(findAll(text as string, patternOf(pattern), Number(limit))),
+          call: ([text, pattern, limit], evaluation) =>
+            findAll(text as string, patternOf(pattern), { limit: Number(limit), steps: patternSteps(evaluation) }),
           ...shared,
         },
       ],
@@ -71,17 +73,17 @@ function compiled(pattern: string, prefix = ""): Pattern {
   }
 }
 
-function findFirst(text: string, pattern: Pattern): string {
-  const match = pattern.find(text);
+function findFirst(text: string, pattern: Pattern, steps: PatternSteps): string {
+  const match = pattern.find(text, 0, steps);
   return match ? text.slice(match.start, match.end) : "";
 }
 
 /** All matches, or the first `limit` where that is not negative. An empty match right behind another one is none. */
-function findAll(text: string, pattern: Pattern, limit: number): string[] {
+function findAll(text: string, pattern: Pattern, { limit, steps }: { readonly limit: number; readonly steps: PatternSteps }): CelArray {
   const found: string[] = [];
   let previousEnd = -1;
   for (let from = 0; from <= text.length && (limit < 0 || found.length < limit); ) {
-    const match = pattern.find(text, from);
+    const match = pattern.find(text, from, steps);
     if (!match) break;
     const { start, end } = match;
     if (end > start || start !== previousEnd) found.push(text.slice(start, end));
@@ -89,5 +91,5 @@ function findAll(text: string, pattern: Pattern, limit: number): string[] {
     // A character is never cut in two.
     from = end > start ? end : end + ((text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1);
   }
-  return found;
+  return new CelArray(found);
 }

@@ -18,6 +18,7 @@ import { apiVersionOf } from "../../../api/resource-type.ts";
 import { mutatingadmissionpolicies, mutatingadmissionpolicybindings } from "../../../api/resources.generated.ts";
 import type { MutatingAdmissionPolicySpec } from "../../../api/types/admissionregistration-v1.ts";
 import type { Namespace } from "../../../api/types/core-v1.ts";
+import { appendAll } from "../../../base/append-all.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "../admission.ts";
 import type { MatchedResource } from "../match-request.ts";
 import { refuse } from "../refusal.ts";
@@ -111,7 +112,7 @@ async function mutate(
 ): Promise<KubernetesObject | undefined> {
   const run: Run = { deps, observe, request, access: accessOf(deps.authorizer), failures: [] };
   const invocations: Invocation[] = [];
-  for (const bound of policies) invocations.push(...(await invocationsOf(run, bound)));
+  for (const bound of policies) appendAll(invocations, await invocationsOf(run, bound));
   const object = invocations.length === 0 ? request.object : await invokeAll(run, invocations);
   const [first] = run.failures;
   if (first) throw refusal(request, first, run.failures);

@@ -1,5 +1,6 @@
 // Bundles of trust anchors (ClusterTrustBundle), of a signer or of nobody in particular: certificates of authorities in PEM,
 // each once. The name of a signer's bundle begins with the signer's.
+
 import { X509Certificate } from "node:crypto";
 import { column, nameColumn } from "../../../api/encode/table/columns.ts";
 import { type FieldError, invalidValue, tooLong } from "../../../api/meta/field-error.ts";
@@ -9,6 +10,7 @@ import type { ClusterTrustBundle } from "../../../api/types/certificates-v1beta1
 import { validateMetadataChanges } from "../../../api/validation/object-meta.ts";
 import { addProblems, checkImmutable } from "../../../api/validation/rules.ts";
 import { validateSignerName } from "../../../api/validation/signer-name.ts";
+import { appendAll } from "../../../base/append-all.ts";
 import { pemBlocks } from "../../../base/x509/pem.ts";
 import { describe } from "./describe.ts";
 
@@ -23,7 +25,7 @@ export function validateTrustBundle(bundle: ClusterTrustBundle, old?: ClusterTru
   if (signerName !== "") validateSignerName(errors, "spec.signerName", signerName);
   if (old === undefined || trustBundle !== old.spec.trustBundle) validateAnchors(errors, trustBundle);
   if (!old) return errors;
-  errors.push(...validateMetadataChanges(bundle, old));
+  appendAll(errors, validateMetadataChanges(bundle, old));
   checkImmutable(errors, "spec.signerName", signerName, old.spec.signerName ?? "");
   return errors;
 }
