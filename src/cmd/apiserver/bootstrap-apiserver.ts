@@ -55,6 +55,6 @@ export async function bootstrap(client: Client, state: ServerState, facts: Boots
     ),
     step("bootstrap-controller", peers.startService()),
   ]);
-  peers.startLoops();
+  await peers.startLoops();
   state.ready.add("start-service-ip-repair-controllers");
 }

@@ -1,8 +1,11 @@
 // What an API server does to be one of several on a store: the service "kubernetes" with its address among the others', its
-// identity lease, and the repair of what the allocators hold.
+// identity lease, the repair of what the allocators hold, and the election of those who have asked for a lease.
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
+import type { ResourceType } from "../../api/resource-type.ts";
 import { AuthorityBundle } from "../../apiserver/authn/client-authorities.ts";
+import { coordinationGate } from "../../apiserver/coordination-options.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { peerGate } from "../../apiserver/peer-options.ts";
 import { keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
@@ -21,7 +24,7 @@ export interface Peers extends Running {
   /** Resolves when the service "kubernetes" is there. */
   startService(): Promise<void>;
   /** To be called when the system's namespaces and service ranges are there. */
-  startLoops(): void;
+  startLoops(): Promise<void>;
 }
 
 export interface PeersDeps {
@@ -30,6 +33,7 @@ export interface PeersDeps {
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
   readonly queues: QueueFigures;
+  readonly serves: (type: ResourceType) => boolean;
 }
 
 /** Throws CommandError for a --peer-ca-file that is no authority's. */
@@ -43,8 +47,8 @@ export async function checkPeerAuthority({ peers: { caFile } }: ApiServerSetting
 }
 
 export function createPeers(
-  { stores, client, logger, metrics, queues }: PeersDeps,
-  { serviceClusterIpRange, kubernetesServiceNodePort: nodePort, operations, featureGates, peers }: ApiServerSettings,
+  { stores, client, logger, metrics, queues, serves }: PeersDeps,
+  { serviceClusterIpRange, kubernetesServiceNodePort: nodePort, operations, featureGates, peers, coordination }: ApiServerSettings,
   address: { readonly advertiseAddress: string; readonly securePort: number },
 ): Peers {
   const { store, clock, prefix } = stores;
@@ -62,16 +66,27 @@ export function createPeers(
     { client, store, clock, logger: logger.named("kubernetes-service") },
     { prefix, serviceClusterIpRange, nodePort, ...address, keepsEndpoints: operations.endpointReconciler === "lease" },
   );
+  const startElections = async (): Promise<void> => {
+    const [{ leasecandidatesV1beta1 }, { startCoordinatedElection }] = await Promise.all([
+      import("../../api/optional-resources.generated.ts"),
+      import("../../apiserver/coordination/coordinated-election.ts"),
+    ]);
+    const named = logger.named("leader-election-controller");
+    const deps = { reader: stores.reader, client, clock, queues, logger: named, identity: `${hostname()}_${randomUUID()}` };
+    if (serves(leasecandidatesV1beta1)) stack.add(startCoordinatedElection(deps, coordination));
+    else named.warn("Nobody is elected: --runtime-config does not turn on coordination.k8s.io/v1beta1");
+  };
   return {
     startService() {
       stack.add(service);
       return service.start();
     },
-    startLoops() {
+    async startLoops() {
       if (featureGates.enabled("APIServerIdentity"))
         stack.add(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, { hostname: hostname(), peerAddress }));
       const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ipallocator-repair-controller" }));
       stack.add(startServiceRepair({ stores, client, recorder, queues, portErrors, logger: logger.named("service-repair") }));
+      if (featureGates.enabled(coordinationGate)) await startElections();
     },
     stop: () => stack.stop(),
   };

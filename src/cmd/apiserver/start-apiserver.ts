@@ -269,11 +269,13 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     logger.warn("The administrator's kubeconfig is written anew", { file: adminKubeconfig, error: errorText(error) });
     return writeKubeconfig(adminKubeconfig, administrator);
   });
-  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, { advertiseAddress, securePort: https.port }));
+  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
+  const peers = stack.add(
+    createPeers({ stores, client, logger, metrics, queues, serves }, settings, { advertiseAddress, securePort: https.port }),
+  );
   state.ready.add("peer-endpoint-reconciler-controller");
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
-  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
   const tokenTracking = stack.add(createTokenTracking({ client, reader: stores.reader, clock, logger: authenticationLogger }));
   const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() });
   const ready = Promise.all([
