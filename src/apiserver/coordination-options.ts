@@ -28,7 +28,10 @@ export function coordinationOptions(values: FlagValues<typeof coordinationFlags>
   const settings = { leaseDurationMs: values[lease], renewDeadlineMs: values[deadline], retryPeriodMs: values[retry] };
   refuse(
     [settings.leaseDurationMs <= settings.renewDeadlineMs, `--${lease} must be greater than --${deadline}`],
-    [settings.renewDeadlineMs <= settings.retryPeriodMs * jitterFactor, `--${deadline} must be greater than --${retry} with its jitter (1.2 times)`],
+    [
+      settings.renewDeadlineMs <= settings.retryPeriodMs * jitterFactor,
+      `--${deadline} must be greater than --${retry} with its jitter (1.2 times)`,
+    ],
   );
   return settings;
 }

@@ -5,6 +5,7 @@ import { optionalTables } from "../../api/schema/generated/optional.ts";
 import { includeOptionalTypes } from "../../api/schema/schema.ts";
 import { keepFieldsOf } from "../../api/semantics/gated-fields.ts";
 import type { LeaseSpec } from "../../api/types/coordination-v1.ts";
+import type { LeaseCandidateSpec } from "../../api/types/coordination-v1beta1.ts";
 import { formatMicroTime } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { silentLogger } from "../../base/log.ts";
@@ -41,8 +42,9 @@ afterEach(async () => {
 const at = (name: string) => ({ namespace: "default", name });
 const now = (): string => formatMicroTime(cluster.clock.now());
 
-async function nominate(name: string, version: string, strategy = "OldestEmulationVersion"): Promise<void> {
-  const spec = { leaseName: "lease", strategy, binaryVersion: version, emulationVersion: version, renewTime: now() };
+async function nominate(name: string, version: string, changes: Partial<LeaseCandidateSpec> = {}): Promise<void> {
+  const versions = { binaryVersion: version, emulationVersion: version };
+  const spec = { leaseName: "lease", strategy: "OldestEmulationVersion", ...versions, renewTime: now(), ...changes };
   await cluster.client.create(leaseCandidates, { metadata: at(name), spec });
   await cluster.clock.settle();
 }
@@ -90,7 +92,7 @@ describe("a lease is given", () => {
   });
 
   it("to nobody where the strategy is not known here", async () => {
-    await nominate("a", "1.36.0", "example.com/any");
+    await nominate("a", "1.36.0", { strategy: "example.com/any" });
     expect(await leaseSpec()).toEqual({ leaseDurationSeconds: 5, renewTime: now(), strategy: "example.com/any" });
   });
 });
@@ -107,8 +109,12 @@ it("one server at a time does so, and another takes over", async () => {
   await other.stop();
 });
 
-it("candidates that have not renewed for half an hour are removed", async () => {
-  await nominate("a", "1.36.0");
-  await cluster.clock.advance(61 * 60_000);
-  expect((await cluster.client.list(leaseCandidates)).items).toEqual([]);
+it("candidates that have not renewed for half an hour are removed, others stay", async () => {
+  await running.stop();
+  const longAgo = formatMicroTime(cluster.clock.now() - 31 * 60_000);
+  await nominate("gone", "1.36.0", { renewTime: longAgo });
+  await nominate("there", "1.36.0");
+  running = start("server-2");
+  await cluster.clock.advance(5_000);
+  expect((await cluster.client.list(leaseCandidates)).items.map(({ metadata }) => metadata.name)).toEqual(["there"]);
 });

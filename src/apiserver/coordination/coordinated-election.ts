@@ -102,7 +102,11 @@ async function stepElection(key: string, deps: StepDeps): Promise<RequeueAfter |
   if (candidates.length === 0) return undefined;
   const lease = deps.leases.get(key);
   const step = decideElection({ lease, candidates, nowMs });
-  if (step.kind === "undecided") logger.warn("No leader can be chosen", { lease: key, reason: step.reason });
+  if (step.kind === "undecided") {
+    // Until the lease or a candidate changes.
+    logger.warn("No leader can be chosen", { lease: key, reason: step.reason });
+    return undefined;
+  }
   if (step.kind === "ask") {
     const pingTime = formatMicroTime(nowMs);
     const ask = (candidate: LeaseCandidate): Promise<LeaseCandidate> =>

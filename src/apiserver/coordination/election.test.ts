@@ -5,7 +5,7 @@ import { formatMicroTime, formatTime } from "../../base/clock.ts";
 import { decideElection, electedSpec, isCandidateExpired } from "./election.ts";
 
 const nowMs = Date.UTC(2026, 0, 1);
-const before = (seconds: number): string => formatMicroTime(nowMs - seconds * 1000);
+const ago = (seconds: number): string => formatMicroTime(nowMs - seconds * 1000);
 const minutes = (count: number): number => count * 60;
 
 function candidate(name: string, spec: Partial<LeaseCandidateSpec> = {}, createdSecondsAgo = 60): LeaseCandidate {
@@ -24,7 +24,7 @@ function candidate(name: string, spec: Partial<LeaseCandidateSpec> = {}, created
       strategy: "OldestEmulationVersion",
       binaryVersion: "1.36.0",
       emulationVersion: "1.36.0",
-      renewTime: before(1),
+      renewTime: ago(1),
       ...spec,
     },
   };
@@ -36,7 +36,7 @@ function leaseOf(spec: LeaseSpec): Lease {
 }
 
 const heldBy = (holderIdentity: string, renewedSecondsAgo = 1): Lease =>
-  leaseOf({ holderIdentity, leaseDurationSeconds: 5, renewTime: before(renewedSecondsAgo), strategy: "OldestEmulationVersion" });
+  leaseOf({ holderIdentity, leaseDurationSeconds: 5, renewTime: ago(renewedSecondsAgo), strategy: "OldestEmulationVersion" });
 const decide = (candidates: readonly LeaseCandidate[], lease?: Lease) => decideElection({ lease, candidates, nowMs });
 const holderOf = (...candidates: readonly LeaseCandidate[]): unknown => {
   const step = decide(candidates);
@@ -57,7 +57,7 @@ describe("decideElection() chooses", () => {
   });
 
   it("nobody that did not answer within five seconds", () => {
-    const silent = candidate("a", { emulationVersion: "1.30.0", renewTime: before(20), pingTime: before(6) });
+    const silent = candidate("a", { emulationVersion: "1.30.0", renewTime: ago(20), pingTime: ago(6) });
     expect(holderOf(silent, candidate("b"))).toBe("b");
     expect(decide([silent])).toEqual({ kind: "undecided", reason: "no available candidates" });
   });
@@ -75,14 +75,14 @@ describe("decideElection() chooses", () => {
 
 describe("decideElection() asks", () => {
   it("those that have not renewed in the last five seconds, once", () => {
-    const quiet = candidate("a", { renewTime: before(20) });
+    const quiet = candidate("a", { renewTime: ago(20) });
     expect(decide([quiet, candidate("b")])).toEqual({ kind: "ask", candidates: [quiet] });
-    const asked = candidate("a", { renewTime: before(20), pingTime: before(2) });
+    const asked = candidate("a", { renewTime: ago(20), pingTime: ago(2) });
     expect(decide([asked, candidate("b")])).toEqual({ kind: "wait" });
   });
 
   it("all, while a leader holds the lease, when one has been quiet for a quarter of an hour", () => {
-    const quiet = candidate("b", { renewTime: before(minutes(15) + 1) });
+    const quiet = candidate("b", { renewTime: ago(minutes(15) + 1) });
     expect(decide([candidate("a"), quiet], heldBy("a"))).toEqual({ kind: "ask", candidates: [quiet] });
   });
 });
@@ -100,7 +100,7 @@ describe("decideElection() is settled", () => {
   it("not when the lease has run out, has no holder, or a better one is there", () => {
     const elected = { kind: "elect", strategy: "OldestEmulationVersion", holder: "a" };
     expect(decide([candidate("a")], heldBy("a", 6))).toEqual(elected);
-    expect(decide([candidate("a")], leaseOf({ leaseDurationSeconds: 5, renewTime: before(1) }))).toEqual(elected);
+    expect(decide([candidate("a")], leaseOf({ leaseDurationSeconds: 5, renewTime: ago(1) }))).toEqual(elected);
     expect(decide([candidate("a"), candidate("b", { emulationVersion: "1.37.0" })], heldBy("b"))).toEqual(elected);
   });
 });
@@ -109,7 +109,7 @@ describe("electedSpec()", () => {
   const elected = { strategy: "OldestEmulationVersion", holder: "a" };
 
   it("is new where there is no lease", () => {
-    const spec = { strategy: "OldestEmulationVersion", leaseDurationSeconds: 5, renewTime: before(0) };
+    const spec = { strategy: "OldestEmulationVersion", leaseDurationSeconds: 5, renewTime: ago(0) };
     expect(electedSpec(undefined, elected, nowMs)).toEqual({ ...spec, holderIdentity: "a" });
     expect(electedSpec(undefined, { ...elected, holder: undefined }, nowMs)).toEqual(spec);
   });
@@ -121,20 +121,20 @@ describe("electedSpec()", () => {
   });
 
   it("takes an expired lease from its holder, with all that was said of the former one", () => {
-    const gone = leaseOf({ ...heldBy("b", 6).spec, preferredHolder: "c", acquireTime: before(60), leaseTransitions: 2 });
+    const gone = leaseOf({ ...heldBy("b", 6).spec, preferredHolder: "c", acquireTime: ago(60), leaseTransitions: 2 });
     expect(electedSpec(gone, elected, nowMs)).toEqual({ ...heldBy("a", 0).spec, leaseTransitions: 2 });
   });
 
   it("gives a lease of somebody who knows no strategies its strategy, and leaves its holder", () => {
-    const legacy = leaseOf({ holderIdentity: "a", leaseDurationSeconds: 5, renewTime: before(1) });
+    const legacy = leaseOf({ holderIdentity: "a", leaseDurationSeconds: 5, renewTime: ago(1) });
     expect(electedSpec(legacy, elected, nowMs)).toEqual({ ...legacy.spec, strategy: "OldestEmulationVersion" });
     expect(electedSpec(heldBy("a"), elected, nowMs)).toBeUndefined();
   });
 });
 
 it("candidates expire half an hour after they have renewed, or where they never did", () => {
-  expect(isCandidateExpired(candidate("a", { renewTime: before(minutes(30) - 1) }), nowMs)).toBe(false);
-  expect(isCandidateExpired(candidate("a", { renewTime: before(minutes(30) + 1) }), nowMs)).toBe(true);
+  expect(isCandidateExpired(candidate("a", { renewTime: ago(minutes(30) - 1) }), nowMs)).toBe(false);
+  expect(isCandidateExpired(candidate("a", { renewTime: ago(minutes(30) + 1) }), nowMs)).toBe(true);
   const { renewTime: _, ...never } = candidate("a").spec;
   expect(isCandidateExpired({ ...candidate("a"), spec: never }, nowMs)).toBe(true);
 });

@@ -2,11 +2,12 @@
 // asked whether they are there (pingTime) and answer by renewing; among those that did within five seconds the strategy chooses.
 // OldestEmulationVersion takes the lowest emulated version, then the lowest binary, then the candidate that is there longest. Of
 // strategies of others (with a domain) the lease is made without a holder, and left to them.
+
+import { type CelSemver, parseSemver } from "../../api/cel/library/semver.ts";
 import { parseTime } from "../../api/meta/time.ts";
 import type { Lease, LeaseSpec } from "../../api/types/coordination-v1.ts";
 import type { LeaseCandidate } from "../../api/types/coordination-v1beta1.ts";
 import { formatMicroTime } from "../../base/clock.ts";
-import { type CelSemver, parseSemver } from "../../api/cel/library/semver.ts";
 import { CelError } from "../../cel/cel.ts";
 
 export const oldestEmulationVersion = "OldestEmulationVersion";

@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import type { ResourceType } from "../../api/resource-type.ts";
 import { AuthorityBundle } from "../../apiserver/authn/client-authorities.ts";
 import { coordinationGate } from "../../apiserver/coordination-options.ts";
+import type { HealthCheck } from "../../apiserver/health.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { peerGate } from "../../apiserver/peer-options.ts";
 import { keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
@@ -45,6 +46,12 @@ export async function checkPeerAuthority({ peers: { caFile } }: ApiServerSetting
     throw new CommandError(`--peer-ca-file: ${errorText(error)}`);
   }
 }
+
+/** As upstream's, of loops that are not always there: they have begun as soon as the server has. */
+export const peerChecks = ({ featureGates }: ApiServerSettings): readonly HealthCheck[] =>
+  featureGates.enabled(coordinationGate)
+    ? [{ name: "poststarthook/start-kube-apiserver-coordinated-leader-election-controller", check: () => undefined }]
+    : [];
 
 export function createPeers(
   { stores, client, logger, metrics, queues, serves }: PeersDeps,

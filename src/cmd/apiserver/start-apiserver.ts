@@ -83,7 +83,7 @@ import { loadKubeletClient } from "./kubelet-client.ts";
 import { externalAddress, followCertificates, isEveryAddress, listen, urlHost } from "./listen-https.ts";
 import { logLevelFor, openDebugEndpoints } from "./open-debugging.ts";
 import { openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
-import { checkPeerAuthority, createPeers } from "./peers.ts";
+import { checkPeerAuthority, createPeers, peerChecks } from "./peers.ts";
 import { openProxyClient } from "./proxy-client.ts";
 import { servedApis } from "./served-apis.ts";
 import { loadServingMaterial, type ServingMaterial } from "./serving-material.ts";
@@ -223,7 +223,7 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
     audit: audit?.stages,
     tracing,
     debug: debugging?.atPort ?? [],
-    checks: encryption?.healthChecks ?? [],
+    checks: [...(encryption?.healthChecks ?? []), ...peerChecks(settings)],
     storeChecks: overrideChecks(others, settings),
     settings,
     admission,
