@@ -277,7 +277,9 @@ async function start(settings: ApiServerSettings, deps: StartApiServerDeps, stac
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
   const tokenTracking = stack.add(createTokenTracking({ client, reader: stores.reader, clock, logger: authenticationLogger }));
-  const bootstrapped = bootstrap(client, state, { serves, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() });
+  const storageVersions = apis.definitions.some(({ type }) => type.resource === "storageversions");
+  const facts = { serves, storageVersions, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() };
+  const bootstrapped = bootstrap(client, state, facts);
   const ready = Promise.all([
     written,
     bootstrapped,
