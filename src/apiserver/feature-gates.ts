@@ -17,6 +17,7 @@ export const apiServerGates: GateSupport = {
     "ClusterTrustBundle",
     "ClusterTrustBundleProjection",
     "ConstrainedImpersonation",
+    "CoordinatedLeaderElection",
     "DRAWorkloadResourceClaims",
     "ExtendWebSocketsToKubelet",
     "GenericWorkload",

@@ -27,6 +27,7 @@ import { admissionPluginNames } from "./admission/plugin-names.ts";
 import { type AuthenticationSettings, authenticationFlags, authenticationOptions } from "./authentication-options.ts";
 import { type AuthorizationSettings, authorizationFlags, authorizationOptions } from "./authorization-options.ts";
 import { compatibilityFlags } from "./compatibility-flags.ts";
+import { type CoordinationSettings, coordinationFlags, coordinationOptions } from "./coordination-options.ts";
 import { type EdgeSettings, edgeFlags, edgeOptions } from "./edge-options.ts";
 import { type EtcdSettings, etcdFlags, etcdOptions, type StorageCheckSettings, storageChecks } from "./etcd-options.ts";
 import { apiServerGatesFlag, resolveApiServerGates } from "./feature-gates.ts";
@@ -64,6 +65,7 @@ export interface ApiServerSettings {
   /** The port of every node at which the service "kubernetes" is reached; absent: it is a ClusterIP. */
   readonly kubernetesServiceNodePort?: number;
   readonly peers: PeerSettings;
+  readonly coordination: CoordinationSettings;
   /** Whether containers may be privileged, where nothing else forbids it. */
   readonly allowPrivileged: boolean;
   /** Whether clients are told where extension servers redirect them. */
@@ -160,6 +162,7 @@ export const apiServerFlags = {
     "port of every node at which the service kubernetes is reached; 0 for none",
   ),
   ...peerFlags,
+  ...coordinationFlags,
   ...authorizationFlags,
   "enable-admission-plugins": flag(list, [], "admission plugins to run besides the default ones"),
   "disable-admission-plugins": flag(list, [], "admission plugins not to run"),
@@ -250,6 +253,7 @@ export function apiServerOptions(values: FlagValues<typeof apiServerFlags>): Api
     admission: () => admissionPluginOptions(values),
     kubernetesService: () => kubernetesServiceOptions(values),
     peers: () => peerOptions(values, featureGates),
+    coordination: () => coordinationOptions(values),
   });
   return {
     ...storage,

@@ -32,7 +32,8 @@ export interface LeaderElectionOptions {
   readonly onLost?: () => void;
 }
 
-const jitterFactor = 1.2;
+/** By how much the pause between two tries may be longer than was asked for. */
+export const jitterFactor = 1.2;
 
 export class LeaderElector implements Running {
   readonly #options: LeaderElectionOptions;

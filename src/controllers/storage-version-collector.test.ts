@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { New } from "../api/meta/object.ts";
+import { forbidden } from "../api/meta/status-error.ts";
 import { storageversionsV1alpha1 } from "../api/optional-resources.generated.ts";
 import { leases } from "../api/resources.generated.ts";
 import type { StorageVersion } from "../api/types/apiserverinternal-v1alpha1.ts";
@@ -59,6 +60,25 @@ describe("storageversion-garbage-collector-controller", () => {
     const { status } = await version(fixture);
     expect(status?.storageVersions?.map((each) => each.apiServerID)).toEqual(["a", "b"]);
     expect(status?.conditions?.[0]).toMatchObject({ status: "False", reason: "CommonEncodingVersionUnset" });
+  });
+
+  it("begins later where it may not read them yet", async () => {
+    await using fixture = createControllerFixture({}, [storageversionsV1alpha1]);
+    let mayRead = false;
+    fixture.api.intercept = ({ method, path }) => {
+      if (method === "GET" && path.endsWith("/storageversions") && !mayRead) throw forbidden(storageversionsV1alpha1, "", "not yet");
+    };
+    await fixture.client.create(storageversionsV1alpha1, {
+      metadata: { name: "apps.deployments" },
+      spec: {},
+      status: { storageVersions: [said("gone", "apps/v1")] },
+    } as New<StorageVersion>);
+    fixture.start(storageVersionCollector);
+    await fixture.settle();
+    await version(fixture);
+    mayRead = true;
+    await fixture.clock.advance(10_000);
+    await expect(version(fixture)).rejects.toThrow("not found");
   });
 
   it("has nothing to do where storage versions are not served", async () => {

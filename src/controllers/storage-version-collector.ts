@@ -14,6 +14,7 @@ import type { Controller, ControllerContext } from "./controller.ts";
 
 const identityLabel = "apiserver.kubernetes.io/identity";
 const namespace = "kube-system";
+const retryMs = 10_000;
 
 const serversOf = ({ status }: StorageVersion): readonly string[] => (status?.storageVersions ?? []).map((each) => each.apiServerID);
 const isIdentity = (lease: Lease | undefined): boolean => lease?.metadata.labels?.[identityLabel] === "kube-apiserver";
@@ -36,7 +37,7 @@ export const storageVersionCollector: Controller = {
 };
 
 /** Watches storage versions and leases, once it is known that the server has the former. */
-function follow({ client, informers, logger, enqueue }: ControllerContext): Running {
+function follow({ client, clock, informers, logger, enqueue }: ControllerContext): Running {
   const stopping = new AbortController();
   const registrations: { remove(): void }[] = [];
   const begin = async (): Promise<void> => {
@@ -53,10 +54,19 @@ function follow({ client, informers, logger, enqueue }: ControllerContext): Runn
     };
     registrations.push(versions.addHandler({ onAdd: check, onUpdate: check }), identities.addHandler({ onDelete: gone }));
   };
-  const begun = begin().catch((error: unknown) => {
-    if (isStatus(error, "NotFound")) logger.info("Storage versions are not served: there is nothing to do");
-    else if (!stopping.signal.aborted) logger.error("Storage versions cannot be followed", { error });
-  });
+  const tryToBegin = async (): Promise<void> => {
+    while (!stopping.signal.aborted)
+      try {
+        return await begin();
+      } catch (error) {
+        if (isStatus(error, "NotFound")) return logger.info("Storage versions are not served: there is nothing to do");
+        if (stopping.signal.aborted) return;
+        // Its role may not be there yet.
+        logger.warn("Storage versions cannot be followed, trying again", { error });
+        await clock.sleep(retryMs, stopping.signal).catch(() => undefined);
+      }
+  };
+  const begun = tryToBegin();
   return {
     async stop() {
       stopping.abort(new Error("the controller is stopping"));

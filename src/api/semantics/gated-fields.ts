@@ -2,7 +2,12 @@
 // beside it, so what is on is known to the whole process, as it is upstream: a process is told once, before it serves.
 const on = new Set<string>();
 
-export type FieldGate = "ClusterTrustBundleProjection" | "GenericWorkload" | "PodCertificateRequest" | "WorkloadAwarePreemption";
+export type FieldGate =
+  | "ClusterTrustBundleProjection"
+  | "CoordinatedLeaderElection"
+  | "GenericWorkload"
+  | "PodCertificateRequest"
+  | "WorkloadAwarePreemption";
 
 /** From now on fields behind this gate are kept. */
 export function keepFieldsOf(gate: FieldGate): void {

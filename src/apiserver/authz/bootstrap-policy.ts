@@ -59,7 +59,7 @@ export function parseRule(text: string): PolicyRule {
 /** The roles for namespaces' users: what each collects, and into which other it goes itself. */
 const aggregating: Readonly<Record<string, { readonly into?: string }>> = { admin: {}, edit: { into: "admin" }, view: { into: "edit" } };
 
-function clusterRoles({ nodeRules, clusterRoles: own }: GatedRoles): readonly New<ClusterRole>[] {
+function clusterRoles({ nodeRules, clusterRoles: own, controllerRoles }: GatedRoles): readonly New<ClusterRole>[] {
   const gated = Object.entries(own).map(([name, { rules }]) => [name, rules] as const);
   const always = Object.entries(defaultClusterRoles).map(
     ([name, rules]) => [name, name === "system:node" ? [...rules, ...nodeRules] : rules] as const,
@@ -71,7 +71,7 @@ function clusterRoles({ nodeRules, clusterRoles: own }: GatedRoles): readonly Ne
       rules: rules.map(parseRule),
     };
   });
-  const controllers = Object.entries(defaultControllerRoles).map(
+  const controllers = Object.entries({ ...defaultControllerRoles, ...controllerRoles }).map(
     ([name, rules]): New<ClusterRole> => ({
       metadata: { name: `system:controller:${name}`, labels, annotations },
       rules: rules.map(parseRule),
@@ -117,9 +117,9 @@ const boundTo: Readonly<Record<string, readonly Subject[]>> = {
   "system:service-account-issuer-discovery": [group("system:serviceaccounts")],
 };
 
-function clusterRoleBindings({ clusterRoles: gated }: GatedRoles): readonly New<ClusterRoleBinding>[] {
+function clusterRoleBindings({ clusterRoles: gated, controllerRoles }: GatedRoles): readonly New<ClusterRoleBinding>[] {
   const own = Object.entries(gated).map(([name, { groups }]): [string, readonly Subject[]] => [name, groups.map(group)]);
-  const controllers = Object.keys(defaultControllerRoles).map((name): [string, readonly Subject[]] => [
+  const controllers = Object.keys({ ...defaultControllerRoles, ...controllerRoles }).map((name): [string, readonly Subject[]] => [
     `system:controller:${name}`,
     [serviceAccount(name)],
   ]);

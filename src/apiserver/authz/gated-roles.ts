@@ -1,5 +1,6 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, and service accounts read the bundles too.
+// ask for certificates of pods, and service accounts read the bundles too. The collector of storage versions has its role where
+// they are served (upstream: by the gate StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 
 export interface GatedRoles {
@@ -7,11 +8,19 @@ export interface GatedRoles {
   readonly nodeRules: readonly string[];
   /** Cluster roles of their own, and the groups they are bound to. */
   readonly clusterRoles: Readonly<Record<string, { readonly rules: readonly string[]; readonly groups: readonly string[] }>>;
+  /** Of controllers, as in default-controller-roles.ts. */
+  readonly controllerRoles: Readonly<Record<string, readonly string[]>>;
 }
 
-export const noGatedRoles: GatedRoles = { nodeRules: [], clusterRoles: {} };
+export const noGatedRoles: GatedRoles = { nodeRules: [], clusterRoles: {}, controllerRoles: {} };
 
-export function gatedRoles(gates: FeatureGates): GatedRoles {
+const storageVersionCollector = [
+  "read | leases | coordination.k8s.io",
+  "delete get list patch update watch | storageversions | internal.apiserver.k8s.io",
+  "get patch update | storageversions/status | internal.apiserver.k8s.io",
+];
+
+export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}): GatedRoles {
   const bundles = gates.enabled("ClusterTrustBundle");
   const readBundles = "read | clustertrustbundles | certificates.k8s.io";
   return {
@@ -19,6 +28,7 @@ export function gatedRoles(gates: FeatureGates): GatedRoles {
       ...(bundles ? [readBundles] : []),
       ...(gates.enabled("PodCertificateRequest") ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
     ],
+    controllerRoles: storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {},
     clusterRoles: bundles ? { "system:cluster-trust-bundle-discovery": { rules: [readBundles], groups: ["system:serviceaccounts"] } } : {},
   };
 }

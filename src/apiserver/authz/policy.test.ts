@@ -11,12 +11,14 @@ import { MemoryReader } from "../admission/memory-reader.ts";
 import { admissionRequest } from "../admission/request-fixture.ts";
 import { fakeContext } from "../authn/request-fixture.ts";
 import type { UserInfo } from "../authn/user.ts";
+import { resolveApiServerGates } from "../feature-gates.ts";
 import type { CreateRequest } from "../registry/handler-types.ts";
 import { accessReviews } from "./access-reviews.ts";
 import type { Authorizer } from "./authorizer.ts";
 import { bootstrapPolicy, parseRule } from "./bootstrap-policy.ts";
 import { createAuthorizer } from "./create-authorizer.ts";
 import { escalationCheck } from "./escalation.ts";
+import { gatedRoles } from "./gated-roles.ts";
 import { reconcileBootstrapPolicy, repairBinding, repairRole } from "./reconcile-bootstrap-policy.ts";
 
 const rbac = "rbac.authorization.k8s.io";
@@ -78,6 +80,16 @@ describe("the bootstrap policy", () => {
         labels: { "kubernetes.io/bootstrapping": "rbac-defaults" },
         annotations: { "rbac.authorization.kubernetes.io/autoupdate": "true" },
       });
+  });
+
+  it("has a role for the collector of storage versions where they are served, bound to its account", () => {
+    const { clusterRoles, clusterRoleBindings } = bootstrapPolicy(gatedRoles(resolveApiServerGates({}), { storageVersions: true }));
+    const name = "system:controller:storage-version-garbage-collector";
+    const rules = clusterRoles.find(({ metadata }) => metadata.name === name)?.rules;
+    expect(rules?.map(({ resources }) => resources)).toEqual([["leases"], ["storageversions"], ["storageversions/status"]]);
+    const subject = { kind: "ServiceAccount", name: "storage-version-garbage-collector", namespace: "kube-system" };
+    expect(clusterRoleBindings.find(({ metadata }) => metadata.name === name)?.subjects).toEqual([subject]);
+    expect(bootstrapPolicy().clusterRoles.map(({ metadata }) => metadata.name)).not.toContain(name);
   });
 
   it("writes rules as upstream does, sorted", () => {

@@ -21,11 +21,13 @@ export interface BootstrapFacts {
   readonly peers: Peers;
   readonly nowMs: number;
   readonly serves: (type: ResourceType) => boolean;
+  /** Whether storage versions are served, for whose collector there is a role then. */
+  readonly storageVersions: boolean;
 }
 
 /** Resolves when all of it is there; each step is noted in `state`. */
 export async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, tokenTracking, peers, nowMs, serves } = facts;
+  const { settings, authenticationMap, tokenTracking, peers, nowMs, serves, storageVersions } = facts;
   const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
     await work;
     state.ready.add(name);
@@ -37,7 +39,7 @@ export async function bootstrap(client: Client, state: ServerState, facts: Boots
   await Promise.all([
     step(
       "rbac/bootstrap-roles",
-      where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates)))),
+      where(rolebindings, () => reconcileBootstrapPolicy(client, bootstrapPolicy(gatedRoles(settings.featureGates, { storageVersions })))),
     ),
     step("start-cluster-authentication-info-controller", authenticationMap.start()),
     step("start-legacy-token-tracking-controller", tokenTracking.start()),
@@ -55,6 +57,6 @@ export async function bootstrap(client: Client, state: ServerState, facts: Boots
     ),
     step("bootstrap-controller", peers.startService()),
   ]);
-  peers.startLoops();
+  await peers.startLoops();
   state.ready.add("start-service-ip-repair-controllers");
 }

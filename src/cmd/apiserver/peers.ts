@@ -1,5 +1,10 @@
 // What an API server does to be one of several on a store: the service "kubernetes" with its address among the others', its
-// identity lease and the key that says where others reach it, and the repair of what the allocators hold.
+// identity lease and the key that says where others reach it, the repair of what the allocators hold, and the election of those who
+// have asked for a lease.
+import { randomUUID } from "node:crypto";
+import type { ResourceType } from "../../api/resource-type.ts";
+import { coordinationGate } from "../../apiserver/coordination-options.ts";
+import type { HealthCheck } from "../../apiserver/health.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { peerGate } from "../../apiserver/peer-options.ts";
 import { apiServerIdentity, keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
@@ -18,7 +23,7 @@ export interface Peers extends Running {
   /** Resolves when the service "kubernetes" is there. */
   startService(): Promise<void>;
   /** To be called when the system's namespaces and service ranges are there. */
-  startLoops(): void;
+  startLoops(): Promise<void>;
 }
 
 export interface PeersDeps {
@@ -27,6 +32,7 @@ export interface PeersDeps {
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
   readonly queues: QueueFigures;
+  readonly serves: (type: ResourceType) => boolean;
 }
 
 export interface PeersOptions {
@@ -36,11 +42,18 @@ export interface PeersOptions {
   readonly securePort: number;
 }
 
+/** As upstream's, of loops that are not always there: they have begun as soon as the server has. */
+export const peerChecks = ({ featureGates }: ApiServerSettings): readonly HealthCheck[] =>
+  featureGates.enabled(coordinationGate)
+    ? [{ name: "poststarthook/start-kube-apiserver-coordinated-leader-election-controller", check: () => undefined }]
+    : [];
+
 export function createPeers(
-  { stores, client, logger, metrics, queues }: PeersDeps,
-  { serviceClusterIpRange, kubernetesServiceNodePort: nodePort, operations, featureGates, peers, etcd }: ApiServerSettings,
+  { stores, client, logger, metrics, queues, serves }: PeersDeps,
+  settings: ApiServerSettings,
   { hostname, ...address }: PeersOptions,
 ): Peers {
+  const { serviceClusterIpRange, kubernetesServiceNodePort: nodePort, operations, featureGates, peers, etcd } = settings;
   const { store, clock, prefix } = stores;
   const portErrors = metrics
     .counter(
@@ -55,12 +68,22 @@ export function createPeers(
     { client, store, clock, logger: logger.named("kubernetes-service") },
     { prefix, serviceClusterIpRange, nodePort, ...address, keepsEndpoints: operations.endpointReconciler === "lease" },
   );
+  const startElections = async (): Promise<void> => {
+    const [{ leasecandidatesV1beta1 }, { startCoordinatedElection }] = await Promise.all([
+      import("../../api/optional-resources.generated.ts"),
+      import("../../apiserver/coordination/coordinated-election.ts"),
+    ]);
+    const named = logger.named("leader-election-controller");
+    const deps = { reader: stores.reader, client, clock, queues, logger: named, identity: `${hostname}_${randomUUID()}` };
+    if (serves(leasecandidatesV1beta1)) stack.add(startCoordinatedElection(deps, settings.coordination));
+    else named.warn("Nobody is elected: --runtime-config does not turn on coordination.k8s.io/v1beta1");
+  };
   return {
     startService() {
       stack.add(service);
       return service.start();
     },
-    startLoops() {
+    async startLoops() {
       const known: Running[] = [];
       if (featureGates.enabled("APIServerIdentity"))
         known.push(keepIdentityLease({ client, clock, logger: logger.named("identity-lease") }, { hostname, peerAddress }));
@@ -73,6 +96,7 @@ export function createPeers(
       stack.defer(() => Promise.all(known.map((running) => running.stop())).then(() => undefined));
       const recorder = stack.add(createEventRecorder({ client, clock, logger, component: "ipallocator-repair-controller" }));
       stack.add(startServiceRepair({ stores, client, recorder, queues, portErrors, logger: logger.named("service-repair") }));
+      if (featureGates.enabled(coordinationGate)) await startElections();
     },
     stop: () => stack.stop(),
   };

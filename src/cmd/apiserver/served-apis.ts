@@ -42,7 +42,13 @@ async function configuredApis(
   settings: Settings,
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<ServedApis> {
-  for (const gate of ["ClusterTrustBundleProjection", "GenericWorkload", "PodCertificateRequest", "WorkloadAwarePreemption"] as const)
+  for (const gate of [
+    "ClusterTrustBundleProjection",
+    "CoordinatedLeaderElection",
+    "GenericWorkload",
+    "PodCertificateRequest",
+    "WorkloadAwarePreemption",
+  ] as const)
     if (settings.featureGates.enabled(gate)) keepFieldsOf(gate);
   allowPrivileged(settings.allowPrivileged);
   const builtIn = builtInDefinitions(describedResources);

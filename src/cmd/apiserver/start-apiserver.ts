@@ -119,16 +119,17 @@ function startLoops(opened: OpenedApiServer, { client, https, state }: Serving):
   state.ready.add("priority-and-fairness-config-consumer");
   state.ready.add("priority-and-fairness-filter");
   const authenticationMap = stack.add(followCertificates(opened.material, https, { ...loop, logger: authenticationLogger }));
+  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
   const known = { hostname: opened.hostname, advertiseAddress: opened.advertiseAddress, securePort: https.port };
-  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues }, settings, known));
+  const peers = stack.add(createPeers({ stores, client, logger, metrics, queues, serves }, settings, known));
   state.ready.add("peer-endpoint-reconciler-controller");
   state.ready.add("start-kube-apiserver-identity-lease-controller");
   state.ready.add("start-kube-apiserver-identity-lease-garbage-collector");
-  const serves = (type: ResourceType): boolean => apis.definitions.some((definition) => definition.type === type);
   const tokenTracking = stack.add(createTokenTracking({ ...loop, logger: authenticationLogger }));
   const types = apis.definitions.map(({ type }) => type);
+  const storageVersions = types.some(({ resource }) => resource === "storageversions");
   return Promise.all([
-    bootstrap(client, state, { serves, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() }),
+    bootstrap(client, state, { serves, storageVersions, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() }),
     aggregator.start(client, types),
     opened.peerProxy?.start(),
   ]).then(() => undefined);

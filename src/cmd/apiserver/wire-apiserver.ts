@@ -40,6 +40,7 @@ import { type Authentication, createAuthentication, tokenLimits } from "./authen
 import { createFlowControl } from "./flow-control.ts";
 import { externalAddress } from "./listen-https.ts";
 import type { OpenedApiServer } from "./open-apiserver.ts";
+import { peerChecks } from "./peers.ts";
 
 export interface WiringOptions {
   readonly state: ServerState;
@@ -72,7 +73,7 @@ export function wireApiServer(opened: OpenedApiServer, options: WiringOptions): 
     storageChecks: settings.storageChecks,
     cbor: settings.featureGates.enabled("CBORServingAndStorage"),
     keysUri: settings.authentication.serviceAccounts.jwksUri,
-    checks: opened.encryption?.healthChecks ?? [],
+    checks: [...(opened.encryption?.healthChecks ?? []), ...peerChecks(settings)],
     overrideChecks: opened.overrideChecks,
     more: [...flowControl.endpoints, ...opened.debug],
     address: () => externalAddress(settings.externalHostname ?? opened.advertiseAddress, options.state.port),

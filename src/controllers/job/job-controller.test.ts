@@ -100,6 +100,16 @@ describe("job-controller", () => {
     expect((await conditionsOf(fixture)).at(-1)).toBe("Complete=True CompletionsReached");
   });
 
+  it("tells of a ready pod as active while it waits to replace another, as no status may have more ready pods than active", async () => {
+    await using fixture = await started({ completions: 2, parallelism: 2 });
+    const [first, second] = await podsIn(fixture);
+    await setStatus(fixture, first, { phase: "Running", conditions: [{ type: "Ready", status: "True" }] });
+    await fail(fixture, second);
+    await fixture.clock.advance(2_000);
+    expect(await activePods(fixture)).toHaveLength(1);
+    expect(await statusOf(fixture)).toMatchObject({ active: 1, ready: 1, failed: 1 });
+  });
+
   it("makes no pod before the back-off of 10 s, doubling, is over, and fails past the limit", async () => {
     await using fixture = await started({ backoffLimit: 2 });
     await fail(fixture, (await activePods(fixture))[0]);

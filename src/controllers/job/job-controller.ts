@@ -152,8 +152,9 @@ async function act(context: ControllerContext, work: Work, state: JobState, plan
     case "keep":
       return { counts };
     case "wait":
-      // During a back-off the status tells of no active pod, as upstream's does, whatever still runs.
-      return { counts: { ...counts, active: 0 } };
+      // During a back-off the status tells of no active pod, as upstream's does, whatever still runs; but of those that are ready,
+      // without which it would not be accepted.
+      return { counts: counts.ready > 0 ? counts : { ...counts, active: 0 } };
     case "create":
       return createPods(context, work, { state, counts, indexes: plan.pods });
     case "end":

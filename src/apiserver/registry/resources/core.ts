@@ -2,6 +2,7 @@
 import { defaultSecret } from "../../../api/defaults/cluster.ts";
 import { configMapTable, leaseTable, secretTable, serviceAccountTable } from "../../../api/encode/table/core.ts";
 import { configmaps, leases, secrets, serviceaccounts } from "../../../api/resources.generated.ts";
+import { keepsFieldsOf } from "../../../api/semantics/gated-fields.ts";
 import type { Lease } from "../../../api/types/coordination-v1.ts";
 import type { Secret, ServiceAccount } from "../../../api/types/core-v1.ts";
 import { validateConfigMap, validateLease, validateSecret } from "../../../api/validation/config.ts";
@@ -51,16 +52,21 @@ export const serviceAccountDefinition = describe<ServiceAccount>(serviceaccounts
   table: serviceAccountTable,
 });
 
-/** Choosing a leader by a strategy is behind a feature gate that is off: its fields are ignored. */
-function withoutStrategy(lease: Lease): Lease {
+/** Choosing a leader by a strategy is behind a feature gate: without it a lease gets no fields of that, and keeps those it has. */
+function withoutStrategy(lease: Lease, old?: Lease): Lease {
+  if (keepsFieldsOf("CoordinatedLeaderElection")) return lease;
   if (lease.spec?.strategy === undefined && lease.spec?.preferredHolder === undefined) return lease;
-  const { strategy: _1, preferredHolder: _2, ...spec } = lease.spec;
-  return { ...lease, spec };
+  const { strategy, preferredHolder, ...spec } = lease.spec;
+  const kept = {
+    ...(strategy === undefined || old?.spec?.strategy === undefined ? {} : { strategy }),
+    ...(preferredHolder === undefined || old?.spec?.preferredHolder === undefined ? {} : { preferredHolder }),
+  };
+  return { ...lease, spec: { ...spec, ...kept } };
 }
 
 export const leaseDefinition = describe<Lease>(leases, {
-  create: { prepare: withoutStrategy, validate: validateLease },
-  update: { prepare: withoutStrategy, validate: validateLease },
+  create: { prepare: (lease) => withoutStrategy(lease), validate: validateLease },
+  update: { prepare: (lease, old) => withoutStrategy(lease, old), validate: validateLease },
   allowCreateOnUpdate: true,
   allowUnconditionalUpdate: false,
   table: leaseTable,
