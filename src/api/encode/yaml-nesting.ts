@@ -1,7 +1,7 @@
-// The tokens of a YAML text, as long as they do not nest too deep and are not too many: nodes cost some microseconds each. The parser and what makes nodes of its tokens call
-// themselves for each level, so the depth is reckoned from the flat lexemes before either sees them: open brackets, and the
-// columns of indentation that are open in block style. An upper bound, some times too high: several marks in one line count
-// a level each.
+// The tokens of a YAML text, as long as they do not nest too deep and are not too many: nodes cost some microseconds each. The
+// parser and what makes nodes of its tokens call themselves for each level, so the depth is reckoned from the flat lexemes before
+// either sees them: open brackets, and the columns of indentation that are open in block style. An upper bound, some times too
+// high: several marks in one line count a level each.
 import { CST, Lexer, Parser } from "yaml";
 import { maxNesting } from "./nesting.ts";
 
