@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { manyFields, manyLabels } from "./many-requirements.ts";
-import { compileFields, compileLabels, type FieldRequirement, parseLabelSelector } from "./selectors.ts";
 import type { LabelRequirement } from "./selector-parser.ts";
+import { compileFields, compileLabels, type FieldRequirement, parseLabelSelector } from "./selectors.ts";
 
 const key = fc.constantFrom("a", "b", "c");
 const value = fc.constantFrom("", "1", "2", "3", "x");

@@ -1,8 +1,9 @@
 // Selectors of many terms, of which one text holds a hundred thousand: asked one by one for each object, and for each watch
 // at each write, they would hold the server for minutes. Here all terms on one key become one test, and an object's labels
 // look up the tests, not the other way round: an object costs what its labels are, whatever the selector is.
-import type { FieldRequirement } from "./selectors.ts";
+
 import { type LabelRequirement, parseInt64 } from "./selector-parser.ts";
+import type { FieldRequirement } from "./selectors.ts";
 
 /** Up to so many terms are asked one by one. */
 export const manyRequirements = 16;
