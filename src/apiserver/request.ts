@@ -101,6 +101,8 @@ export interface RequestContext {
   timeoutMs?: number;
   /** By whoever reads the body: its bytes as they were sent. */
   bodyBytes?: number;
+  /** By flow control, where the body may be large: waits for the turn of one that is, which ends with the request. */
+  largeBodyTurn?: () => Promise<void>;
   /** By whoever ends the request in the server's own defence: the status it is answered with. */
   terminated?: number;
   /** By dispatch, where what is asked for is deprecated: the release that removes it, "" where none does. */

@@ -1,6 +1,6 @@
 // The API server without its sockets: the list of stages that every request passes, whichever transport brought it.
 // Reading the list reads the architecture: request info → authentication → audit → impersonation → flow control →
-// authorization → dispatch,
+// authorization → turns of large bodies → dispatch,
 // inside the stage that keeps the deadline. Stages that have nothing to wait for hand on without a promise of their own.
 import { randomUUID } from "node:crypto";
 import { badRequest, internalError, StatusError } from "../api/meta/status-error.ts";
@@ -9,6 +9,7 @@ import { parseDuration } from "../base/duration.ts";
 import type { Logger } from "../base/log.ts";
 import type { AuditStages } from "./audit/audit-stage.ts";
 import { anonymousUser, type UserInfo } from "./authn/user.ts";
+import { largeBodyStage } from "./flow-control/large-bodies.ts";
 import { plainText } from "./http/plain-text.ts";
 import { isLongRunning, parseRequestInfo, type RequestInfo, UndeterminedPath } from "./http/request-info.ts";
 import type { CountedAnswer, RequestMetrics } from "./http/request-metrics.ts";
@@ -68,6 +69,7 @@ export function createApiServer(deps: ApiServerDeps, options: ApiServerOptions =
       deps.impersonation,
       deps.flowControl,
       deps.authorization,
+      largeBodyStage(clock),
     ],
     (context) => (context.info.isResourceRequest ? deps.resources(context) : deps.endpoints(context)),
   );
@@ -107,6 +109,7 @@ class ServedRequest implements RequestContext {
   stageMs?: Map<string, number>;
   timeoutMs?: number;
   bodyBytes?: number;
+  largeBodyTurn?: () => Promise<void>;
   terminated?: number;
   removedRelease?: string;
   isRouted = false;

@@ -151,6 +151,18 @@ export class JsonList extends CelList {
   }
 }
 
+const manyKeys = 1000;
+const keyCounts = new WeakMap<Json, number>();
+
+/** Of large objects remembered: each of a schema's rules may ask, and counting takes as long as there are keys. */
+function keyCount(json: Json): number {
+  const known = keyCounts.get(json);
+  if (known !== undefined) return known;
+  const count = Object.keys(json).length;
+  if (count > manyKeys) keyCounts.set(json, count);
+  return count;
+}
+
 /** An object of JSON whose keys are data. */
 export class JsonMap extends CelMap {
   readonly json: Json;
@@ -163,7 +175,7 @@ export class JsonMap extends CelMap {
   }
 
   get size(): number {
-    return Object.keys(this.json).length;
+    return keyCount(this.json);
   }
 
   find(key: CelValue): CelValue | undefined {

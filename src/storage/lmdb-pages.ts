@@ -1,6 +1,7 @@
 // Looks at the pages of an LMDB file with plain reads. LMDB maps the file and trusts it: a page that is not there, or is no page,
 // ends the process with a signal instead of an error. So where a file is shorter than it says, or a process died while it was
-// opening it, the trees of the newest transaction are walked first. Values are not looked at.
+// opening it, the trees of the newest transaction are walked first. Values are not looked at. The tree of free pages is walked
+// each time, for LMDB itself looks at it first when it writes; it is small.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { endianness } from "node:os";
 
@@ -19,6 +20,8 @@ const [branchFlag, leafFlag, overflowFlag] = [1, 2, 4];
 const [bigFlag, treeFlag] = [1, 2];
 const noPage = 2n ** 64n - 1n;
 const maxDepth = 32;
+/** Of a transaction's number. */
+const transactionBytes = 8;
 
 /** Throws where the file is none of LMDB's, and, if it is short or `always`, where pages that are in use are damaged or not there. */
 export function checkLmdbFile(path: string, always: boolean): void {
@@ -62,9 +65,9 @@ class Pages {
     const second = this.#metadata(1);
     const newest = second && second.readBigUInt64LE(transactionOffset) > first.readBigUInt64LE(transactionOffset) ? second : first;
     const pages = Number(newest.readBigUInt64LE(lastPageOffset)) + 1;
-    if (!always && this.#size >= pages * this.#pageBytes) return;
     this.#left = pages;
-    for (const at of [treesOffset, treesOffset + treeBytes]) this.#tree(newest.readBigUInt64LE(at + rootOffset));
+    this.#tree(newest.readBigUInt64LE(treesOffset + rootOffset), { ofFreePages: true });
+    if (always || this.#size < pages * this.#pageBytes) this.#tree(newest.readBigUInt64LE(treesOffset + treeBytes + rootOffset));
   }
 
   #metadata(number: number): Buffer | undefined {
@@ -91,18 +94,37 @@ class Pages {
     return bytes;
   }
 
-  #tree(number: bigint, depth = 0): void {
+  #tree(number: bigint, { depth = 0, ofFreePages = false } = {}): void {
     if (number === noPage) return;
     const page = this.#page(number, (flags) => (flags & (branchFlag | leafFlag)) !== 0);
     const isBranch = (page.readUInt16LE(18) & branchFlag) !== 0;
     if (depth > maxDepth) throw this.#damaged(Number(number));
     const count = page.readUInt16LE(20) / 2;
+    if (ofFreePages && headerBytes + count * 2 > page.length) throw this.#damaged(Number(number));
     for (let i = 0; i < count; i++) {
       const entry = headerBytes + (i * 2 + 2 <= page.length - headerBytes ? page.readUInt16LE(headerBytes + i * 2) : page.length);
       if (entry + 8 > page.length) throw this.#damaged(Number(number));
-      if (isBranch) this.#tree(BigInt(page.readUIntLE(entry, 6)), depth + 1);
+      if (isBranch) this.#tree(BigInt(page.readUIntLE(entry, 6)), { depth: depth + 1, ofFreePages });
+      else if (ofFreePages) this.#freePages(page, entry, Number(number));
       else this.#value(page, entry, Number(number));
     }
+  }
+
+  /** Under the number of a transaction the pages that it freed: how many there are, and they. */
+  #freePages(page: Buffer, entry: number, number: number): void {
+    const value = entry + 8 + transactionBytes;
+    const bytes = page.readUInt16LE(entry) + page.readUInt16LE(entry + 2) * 65_536;
+    const flags = page.readUInt16LE(entry + 4);
+    const isBig = (flags & bigFlag) !== 0;
+    if (page.readUInt16LE(entry + 6) !== transactionBytes || (flags & ~bigFlag) !== 0 || value + (isBig ? 8 : bytes) > page.length)
+      throw this.#damaged(number);
+    let list = page.subarray(value);
+    if (isBig) {
+      this.#value(page, entry, number);
+      list = this.#page(page.readBigUInt64LE(value), () => true).subarray(headerBytes);
+      this.#left++;
+    }
+    if (bytes < 8 || list.readBigUInt64LE(0) > BigInt(bytes / 8 - 1)) throw this.#damaged(number);
   }
 
   #value(page: Buffer, entry: number, number: number): void {

@@ -167,6 +167,19 @@ describe("lmdb store on its directory", () => {
       expect(await readdir(dir)).not.toContain("opening");
     });
 
+    test.each(["all of it", "all but its header"])("is not opened when the page of free pages was overwritten, %s", async (what) => {
+      await fill();
+      const handle = await openFile(file(), "r+");
+      const metadata = Buffer.alloc(8192);
+      await handle.read(metadata, 0, metadata.length, 0);
+      const [first, second] = [metadata.subarray(24), metadata.subarray(4096 + 24)];
+      const newest = second.readBigUInt64LE(128) > first.readBigUInt64LE(128) ? second : first;
+      const start = Number(newest.readBigUInt64LE(64)) * 4096 + (what === "all of it" ? 0 : 24);
+      await handle.write(Buffer.alloc(4096 - (start % 4096), 0x5a), 0, 4096 - (start % 4096), start);
+      await handle.close();
+      await expect(open()).rejects.toMatchObject({ cause: { message: expect.stringContaining("is damaged: page") } });
+    });
+
     test("is looked through when somebody died while opening it", async () => {
       await fill();
       const handle = await openFile(file(), "r+");

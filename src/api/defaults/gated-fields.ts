@@ -17,8 +17,8 @@ export const unlessStored =
   };
 
 function withoutStopSignal<C extends Pick<Container, "lifecycle">>(container: C): C {
+  if (container.lifecycle?.stopSignal === undefined) return container;
   const { lifecycle, ...rest } = container;
-  if (lifecycle?.stopSignal === undefined) return container;
   const { stopSignal: _, ...hooks } = lifecycle;
   return (Object.keys(hooks).length === 0 ? rest : { ...rest, lifecycle: hooks }) as C;
 }

@@ -2,6 +2,7 @@
 // selector is compiled once into closures and then asked for many objects; those of LabelSelector objects are remembered
 // with the object, so asking again costs a look-up.
 import type { LabelSelector, LabelSelectorRequirement } from "../types/meta-v1.ts";
+import { manyFields, manyLabels, manyRequirements } from "./many-requirements.ts";
 import {
   checkRequirement,
   type LabelOperator,
@@ -81,15 +82,18 @@ function requirementText({ key, operator, values }: LabelRequirement): string {
   return `${key}${symbolOf[operator] ?? operator}${list}`;
 }
 
+function allOf(tests: readonly Test[]): Test {
+  const [only] = tests;
+  return tests.length === 1 && only ? only : (labels) => tests.every((test) => test(labels));
+}
+
 /** Compiles requirements that have been checked. */
 export function compileLabels(requirements: readonly LabelRequirement[]): LabelMatcher {
-  const tests = requirements.map(compileRequirement);
-  const [only] = tests;
-  const all: Test = tests.length === 1 && only ? only : (labels) => tests.every((test) => test(labels));
+  const all = requirements.length > manyRequirements ? manyLabels(requirements) : allOf(requirements.map(compileRequirement));
   return {
-    matches: tests.length === 0 ? () => true : (labels) => all(labels ?? noLabels),
+    matches: requirements.length === 0 ? () => true : (labels) => all(labels ?? noLabels),
     requirements,
-    everything: tests.length === 0,
+    everything: requirements.length === 0,
     nothing: false,
     exactValue(key) {
       const requirement = requirements.find((r) => r.key === key);
@@ -178,8 +182,9 @@ export interface FieldMatcher {
 }
 
 export function compileFields(requirements: readonly FieldRequirement[]): FieldMatcher {
+  const many = requirements.length > manyRequirements ? manyFields(requirements) : undefined;
   return {
-    matches: (fieldOf) => requirements.every((r) => ((fieldOf(r.field) ?? "") === r.value) === (r.operator === "=")),
+    matches: many ?? ((fieldOf) => requirements.every((r) => ((fieldOf(r.field) ?? "") === r.value) === (r.operator === "="))),
     requirements,
     everything: requirements.length === 0,
     exactValue: (field) => requirements.find((r) => r.field === field && r.operator === "=")?.value,

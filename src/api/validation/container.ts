@@ -14,6 +14,7 @@ import type { Container, ContainerPort, ContainerResizePolicy, ContainerRestartR
 import { validateEnv, validateEnvFrom } from "./env.ts";
 import type { PodAllowances } from "./pod-rules.ts";
 import { probeKinds, validateLifecycle, validateProbe } from "./probe.ts";
+import { repeats } from "./repeats.ts";
 import { validateContainerResources } from "./resources.ts";
 import { addProblems, checkSupported } from "./rules.ts";
 import { validateSecurityContext } from "./security-context.ts";
@@ -33,12 +34,13 @@ export function validateContainers(errors: FieldError[], field: string, pod: Con
     errors.push(required(field));
     return;
   }
+  const isRepeated = repeats<string | undefined>();
   for (let i = 0; i < containers.length; i++) {
     const container = containers[i];
     if (!container) continue;
     const path = `${field}[${i}]`;
     validateCommon(errors, path, container, pod);
-    if (containers.findIndex((other) => other.name === container.name) < i) errors.push(duplicate(`${path}.name`, container.name ?? ""));
+    if (isRepeated(container.name)) errors.push(duplicate(`${path}.name`, container.name ?? ""));
     validateHooksAndProbes(errors, path, container, pod.spec);
     validateRestartPolicy(errors, path, container, false);
   }

@@ -24,6 +24,7 @@ import {
 import { type DefinitionForm, definitionForm, misplacedAtRoot, schemaForm, type VersionParts, versionsForm } from "./definition-form.ts";
 import { validateColumn, validateDefinitionNames, validateSelectableFields, validateSubresources } from "./definition-names.ts";
 import { subdomainName } from "./object-meta.ts";
+import { repeats } from "./repeats.ts";
 import { checkImmutable } from "./rules.ts";
 import { validateWebhookService, validateWebhookUrl } from "./webhook.ts";
 
@@ -291,8 +292,9 @@ function validateConversion(errors: FieldError[], { strategy, webhook }: CustomR
 
 function validateReviewVersions(errors: FieldError[], versions: readonly string[], field: string, requireKnown: boolean): void {
   if (versions.length === 0) errors.push(required(field));
+  const isRepeated = repeats<string>();
   for (const [i, version] of versions.entries()) {
-    if (versions.indexOf(version) < i) errors.push(invalidValue(`${field}[${i}]`, version, "duplicate version"));
+    if (isRepeated(version)) errors.push(invalidValue(`${field}[${i}]`, version, "duplicate version"));
     else for (const problem of isDNS1035Label(version)) errors.push(invalidValue(`${field}[${i}]`, version, problem));
   }
   if (versions.length > 0 && requireKnown && !versions.some((version) => reviewVersions.includes(version)))
@@ -326,8 +328,9 @@ function validateStoredVersions(errors: FieldError[], { spec, status }: CustomRe
   const unfound = new Set(stored);
   for (const { name, storage } of versions)
     if (!unfound.delete(name) && storage) errors.push(invalidValue(field, stored, `must have the storage version ${name}`));
+  const names = new Set(versions.map(({ name }) => name));
   for (const [i, name] of stored.entries()) {
-    if (versions.some((version) => version.name === name)) continue;
+    if (names.has(name)) continue;
     const stays = `must remain in spec.versions until a storage migration ensures no data remains persisted in ${name}`;
     const detail = `missing from spec.versions; ${name} was previously a storage version, and ${stays} and removes ${name} from status.storedVersions`;
     errors.push(invalidValue(`${field}[${i}]`, name, detail));

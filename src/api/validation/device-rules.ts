@@ -4,6 +4,7 @@ import { duplicate, type FieldError, invalidValue, required, tooLong, tooMany } 
 import { byteLength, isCIdentifier, isDNS1123Label, isDNS1123Subdomain, isLabelValue, isQualifiedName } from "../meta/names.ts";
 import type { DeviceSelector, DeviceTaint, DeviceToleration, OpaqueDeviceConfiguration } from "../types/resource-v1.ts";
 import type { ExpressionCheck } from "./expression-check.ts";
+import { repeats } from "./repeats.ts";
 import { addProblems, checkSupported } from "./rules.ts";
 import { validateCSIDriverName } from "./volume-plugins.ts";
 
@@ -230,10 +231,13 @@ export function validateBindingConditions(errors: FieldError[], field: string, c
   const rules = { max: maxBindingConditions, check: (name: string, at: string) => checkLabelName(errors, at, name) };
   validateItems(errors, readyField, ready, rules);
   validateItems(errors, failedField, failed, rules);
-  for (const [i, name] of ready.entries()) if (ready.indexOf(name) < i) errors.push(duplicate(`${readyField}[${i}]`, name));
+  const isRepeatedReady = repeats<string>();
+  const isRepeatedFailed = repeats<string>();
+  const known = new Set(ready);
+  for (const [i, name] of ready.entries()) if (isRepeatedReady(name)) errors.push(duplicate(`${readyField}[${i}]`, name));
   for (const [i, name] of failed.entries()) {
-    if (failed.indexOf(name) < i) errors.push(duplicate(`${failedField}[${i}]`, name));
-    if (ready.includes(name))
+    if (isRepeatedFailed(name)) errors.push(duplicate(`${failedField}[${i}]`, name));
+    if (known.has(name))
       errors.push(invalidValue(`${failedField}[${i}]`, name, "bindingFailureConditions must not overlap with bindingConditions"));
   }
   if (ready.length === 0 && failed.length > 0)

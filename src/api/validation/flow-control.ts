@@ -15,6 +15,7 @@ import type {
   Subject,
 } from "../types/flowcontrol-v1.ts";
 import { internalForm } from "./internal-form.ts";
+import { repeats } from "./repeats.ts";
 import { addProblems, checkName, checkPresent, checkSupported } from "./rules.ts";
 
 const exemptName = "exempt";
@@ -58,9 +59,10 @@ export const validateFlowSchemaStatus = ({ status }: FlowSchema | PriorityLevelC
 
 function validateStatus(errors: FieldError[], status: FlowSchema["status"]): void {
   const conditions = status?.conditions ?? [];
+  const isRepeated = repeats<string>();
   for (const [i, { type = "" }] of conditions.entries()) {
     const field = `status.conditions[${i}].type`;
-    if (conditions.findIndex((other) => (other.type ?? "") === type) < i) errors.push(duplicate(field, type));
+    if (isRepeated(type)) errors.push(duplicate(field, type));
     if (type === "") errors.push(required(field));
   }
 }

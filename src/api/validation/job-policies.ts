@@ -3,6 +3,7 @@ import { duplicate, FieldError, invalidValue, required, tooLong, tooMany } from 
 import { byteLength, isQualifiedName } from "../meta/names.ts";
 import type { JobSpec, PodFailurePolicy, PodFailurePolicyRule, SuccessPolicy, SuccessPolicyRule } from "../types/batch-v1.ts";
 import { IndexesError, parseIndexes } from "./job-indexes.ts";
+import { repeats } from "./repeats.ts";
 import { addProblems, checkNonNegative, checkSupported } from "./rules.ts";
 
 const maxRules = 20;
@@ -64,9 +65,10 @@ function validateExitCodes(errors: FieldError[], field: string, codes: ExitCodes
   const path = `${field}.values`;
   if (values.length === 0) errors.push(invalidValue(path, null, "at least one value is required"));
   if (values.length > maxExitCodes) errors.push(tooMany(path, values.length, maxExitCodes));
+  const isRepeated = repeats<number>();
   for (const [i, value] of values.entries()) {
     if (operator === "In" && value === 0) errors.push(invalidValue(`${path}[${i}]`, value, "must not be 0 for the In operator"));
-    if (values.indexOf(value) < i) errors.push(duplicate(`${path}[${i}]`, value));
+    if (isRepeated(value)) errors.push(duplicate(`${path}[${i}]`, value));
   }
   if (values.some((value, i) => i > 0 && (values[i - 1] ?? 0) > value)) errors.push(invalidValue(path, values, "must be ordered"));
 }

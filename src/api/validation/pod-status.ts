@@ -95,9 +95,10 @@ function mayRunAgain(list: StatusList, name: string, exitCode: number, spec: Pod
 
 function validateClaimStatuses(errors: FieldError[], status: PodStatus, spec: PodSpec): void {
   const field = "status.resourceClaimStatuses";
+  const claims = new Set(spec.resourceClaims?.map((claim) => claim.name));
   const seen = new Set<string>();
   for (const [i, { name, resourceClaimName }] of (status.resourceClaimStatuses ?? []).entries()) {
-    if (!spec.resourceClaims?.some((claim) => claim.name === name))
+    if (!claims.has(name))
       errors.push(invalidValue(`${field}[${i}].name`, name, "must match the name of an entry in `spec.resourceClaims`"));
     if (seen.has(name)) errors.push(duplicate(`${field}[${i}].name`, name));
     seen.add(name);
@@ -184,8 +185,10 @@ function validateAllocated(
   statuses: readonly ContainerStatus[] = [],
   containers: readonly AnyContainer[],
 ): void {
+  const byName = new Map<string, AnyContainer>();
+  for (const container of containers) if (!byName.has(container.name)) byName.set(container.name, container);
   for (const [i, { name, allocatedResourcesStatus = [] }] of statuses.entries()) {
-    const container = containers.find((c) => c.name === name);
+    const container = byName.get(name);
     for (const [j, resource] of allocatedResourcesStatus.entries())
       validateResourceStatus(errors, `${field}[${i}].allocatedResourcesStatus[${j}]`, resource, container);
   }

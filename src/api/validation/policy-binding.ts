@@ -10,6 +10,7 @@ import type {
 } from "../types/admissionregistration-v1.ts";
 import { validateLabelSelector } from "./label-selector.ts";
 import { subdomainName } from "./object-meta.ts";
+import { repeats } from "./repeats.ts";
 import { addProblems, asName, checkName, checkSupported } from "./rules.ts";
 import { matchPolicies, validateAdmissionRule } from "./webhook.ts";
 
@@ -76,17 +77,19 @@ export function validateMatchResources(errors: FieldError[], field: string, matc
 
 function validateNamedRule(errors: FieldError[], field: string, rule: NamedRuleWithOperations): void {
   const names = rule.resourceNames ?? [];
+  const isRepeated = repeats<string>();
   for (const [i, name] of names.entries()) {
     addProblems(errors, `${field}.resourceNames[${i}]`, name, isPathSegmentName(name));
-    if (names.indexOf(name) < i) errors.push(duplicate(`${field}.resourceNames[${i}]`, name));
+    if (isRepeated(name)) errors.push(duplicate(`${field}.resourceNames[${i}]`, name));
   }
   validateAdmissionRule(errors, field, rule);
 }
 
 function validateActions(errors: FieldError[], field: string, actions: readonly string[]): void {
+  const isRepeated = repeats<string>();
   for (const [i, action] of actions.entries()) {
     checkSupported(errors, `${field}[${i}]`, action, ["Audit", "Deny", "Warn"]);
-    if (actions.indexOf(action) < i) errors.push(duplicate(`${field}[${i}]`, action));
+    if (isRepeated(action)) errors.push(duplicate(`${field}[${i}]`, action));
   }
   if (actions.includes("Deny") && actions.includes("Warn")) {
     const reason = "repeating the same validation failure information in the API response and headers serves no purpose";

@@ -60,10 +60,10 @@ function withClaimVolumes({ template = {}, volumeClaimTemplates = [] }: Stateful
   if (!template.spec) return template;
   const { hostname: _1, subdomain: _2, ...spec } = template.spec;
   if (volumeClaimTemplates.length === 0) return { ...template, spec };
-  const names = [...new Set(volumeClaimTemplates.map((claim) => claim.metadata.name))];
+  const names = new Set(volumeClaimTemplates.map((claim) => claim.metadata.name));
   const volumes: Volume[] = [
-    ...names.map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
-    ...(spec.volumes ?? []).filter((volume) => !names.includes(volume.name)),
+    ...[...names].map((name) => ({ name, persistentVolumeClaim: { claimName: name } })),
+    ...(spec.volumes ?? []).filter((volume) => !names.has(volume.name)),
   ];
   return { ...template, spec: { ...spec, volumes } };
 }

@@ -15,6 +15,7 @@ import type {
 import type { LabelSelector } from "../types/meta-v1.ts";
 import type { ExpressionCheck } from "./expression-check.ts";
 import { type LabelSelectorOptions, validateLabelSelector } from "./label-selector.ts";
+import { repeats } from "./repeats.ts";
 import { addProblems, checkName, checkSupported } from "./rules.ts";
 
 type Configuration = ValidatingWebhookConfiguration | MutatingWebhookConfiguration;
@@ -125,8 +126,9 @@ function validateReviewVersions(errors: FieldError[], field: string, versions: r
     errors.push(required(field, `must specify one of ${reviewVersions.join(", ")}`));
     return;
   }
+  const isRepeated = repeats<string>();
   for (const [i, version] of versions.entries()) {
-    if (versions.indexOf(version) < i) errors.push(invalidValue(`${field}[${i}]`, version, "duplicate version"));
+    if (isRepeated(version)) errors.push(invalidValue(`${field}[${i}]`, version, "duplicate version"));
     else addProblems(errors, `${field}[${i}]`, version, isDNS1035Label(version));
   }
   if (!allowed.unknownReviewVersions && !hasKnownVersion(versions))

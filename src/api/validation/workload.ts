@@ -17,6 +17,7 @@ import type {
   WorkloadSpec,
 } from "../types/scheduling-v1alpha2.ts";
 import { validateConditions } from "./conditions.ts";
+import { repeats } from "./repeats.ts";
 import { addProblems, checkName, checkSupported } from "./rules.ts";
 
 /** Which of the gates within GenericWorkload are on. */
@@ -96,8 +97,8 @@ function checkUnique<T extends { readonly name?: string }>(
   items: readonly T[],
   shown: (item: T) => unknown,
 ): void {
-  const names = items.map(({ name = "" }) => name);
-  for (const [i, item] of items.entries()) if (names.indexOf(item.name ?? "") < i) errors.push(duplicate(`${field}[${i}]`, shown(item)));
+  const isRepeated = repeats<string>();
+  for (const [i, item] of items.entries()) if (isRepeated(item.name ?? "")) errors.push(duplicate(`${field}[${i}]`, shown(item)));
 }
 
 type Rules = Omit<PodGroupTemplate, "name">;
@@ -207,8 +208,9 @@ export function validatePodGroupStatus({ spec, status }: PodGroup, { status: old
   const { conditions = [], resourceClaimStatuses: statuses = [] } = status ?? {};
   validateConditions(errors, "status.conditions", conditions);
   const field = "status.resourceClaimStatuses";
+  const claims = new Set(spec.resourceClaims?.map((claim) => claim.name));
   for (const [i, { name = "" }] of statuses.entries())
-    if (!spec.resourceClaims?.some((claim) => claim.name === name))
+    if (!claims.has(name))
       errors.push(invalidValue(`${field}[${i}].name`, name, "must match the name of an entry in `spec.resourceClaims`"));
   const before = old?.resourceClaimStatuses ?? [];
   if (!equalAsTyped(statuses, before)) validateClaimStatuses(errors, field, statuses, before);

@@ -176,11 +176,12 @@ function changesImages(pod: Pod, old: Pod): boolean {
   type Named = Pick<Container, "name" | "image">;
   const differ = (now: readonly Named[] = [], before: readonly Named[] = []): boolean =>
     now.length !== before.length || now.some((c, i) => c.image !== before[i]?.image);
-  const known = old.spec?.ephemeralContainers ?? [];
+  const known = new Map<string, string | undefined>();
+  for (const { name, image } of old.spec?.ephemeralContainers ?? []) if (!known.has(name)) known.set(name, image);
   return (
     differ(pod.spec?.containers, old.spec?.containers) ||
     differ(pod.spec?.initContainers, old.spec?.initContainers) ||
-    (pod.spec?.ephemeralContainers ?? []).some((c) => known.find((k) => k.name === c.name)?.image !== c.image)
+    (pod.spec?.ephemeralContainers ?? []).some((c) => known.get(c.name) !== c.image)
   );
 }
 

@@ -19,6 +19,7 @@ import type { ApiRequest, UpgradeHandle, WatchStream } from "../request.ts";
 import type { Answer, ApiServer } from "../server.ts";
 import { type ConnectionFacts, Http1Request, Http1Sink } from "./http1.ts";
 import { type Http2Head, Http2Request, Http2Sink } from "./http2.ts";
+import { LargeHeads } from "./large-heads.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { isLongRunning } from "./request-info.ts";
 import { NamedContexts, PeerFacts, PresentedChains, secureContextOf, type TlsMaterial } from "./tls-material.ts";
@@ -99,6 +100,7 @@ class ConnectionServer implements HttpsServer {
   readonly #writing: WriteDeps;
   /** Requests being served that are no watches. */
   readonly #open = new OpenRequests();
+  readonly #heads = new LargeHeads();
   readonly #server: Server;
   readonly #sockets = new Set<Duplex>();
   readonly #sessions = new Set<ServerHttp2Session>();
@@ -298,6 +300,8 @@ class ConnectionServer implements HttpsServer {
   async #serve(request: ApiRequest, sink: Http1Sink | Http2Sink): Promise<void> {
     if (this.#stopping && this.#options.sendRetryAfter && !isAlwaysServed(request))
       return sink.send(429, { ...shuttingDown.headers }, shuttingDown.body);
+    const headEnded = this.#heads.begin(request);
+    if (!headEnded) return sink.send(429, { ...tooManyLargeHeads.headers }, tooManyLargeHeads.body);
     const ended = this.#open.begin();
     const answer = await this.#deps.api.handle(request);
     if (isLongRunning(answer.context.info)) ended();
@@ -307,6 +311,7 @@ class ConnectionServer implements HttpsServer {
     } finally {
       release();
       ended();
+      headEnded();
       answer.context.onceAnswered?.();
     }
   }
@@ -325,6 +330,9 @@ class ConnectionServer implements HttpsServer {
     const request = new Http1Request(message, this.#facts.get(socket) ?? noFacts, { upgrade });
     socket.once("close", () => request.clientGone());
     socket.on("error", (error) => this.#deps.logger.info("Upgraded connection failed", { path: request.path, error }, 4));
+    const headEnded = this.#heads.begin(request);
+    if (!headEnded) return refuseConnection({ code: "HPE_HEADER_OVERFLOW" }, socket);
+    socket.once("close", headEnded);
     void this.#serveUpgrade(message, request, upgrade);
   }
 
@@ -383,7 +391,7 @@ const refusals: Readonly<Record<string, string>> = {
 const refusalOf = (code: string): string | undefined => refusals[code] ?? (code.startsWith("HPE_") ? "400 Bad Request" : undefined);
 
 /** What is no request is answered as Go's server does, and ends the connection; a failed handshake ends it without a word. */
-function refuseConnection({ code = "" }: NodeJS.ErrnoException, socket: Duplex): void {
+function refuseConnection({ code = "" }: Pick<NodeJS.ErrnoException, "code">, socket: Duplex): void {
   // Node's own mark of the answer that is being written, which nothing may be put into.
   const { _httpMessage: current } = socket as Duplex & { readonly _httpMessage?: ServerResponse };
   const text = refusalOf(code);
@@ -395,6 +403,12 @@ function refuseConnection({ code = "" }: NodeJS.ErrnoException, socket: Duplex):
 const shuttingDown = {
   headers: { "content-type": "text/plain; charset=utf-8", "retry-after": "5", "x-content-type-options": "nosniff" },
   body: Buffer.from("The apiserver is shutting down, please try again later.\n"),
+};
+
+/** The same words as flow control's. */
+const tooManyLargeHeads = {
+  headers: { "content-type": "text/plain; charset=utf-8", "retry-after": "1", "x-content-type-options": "nosniff" },
+  body: Buffer.from("Too many requests, please try again later.\n"),
 };
 
 /** Whoever watches the server itself goes on doing so. */

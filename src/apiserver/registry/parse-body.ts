@@ -8,6 +8,7 @@ import { sortedKeys } from "../../api/encode/sorted-keys.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import { schemaOfKind } from "../../api/schema/schema.ts";
 import { WireError } from "../../base/protobuf/wire.ts";
+import { largeBodyBytes } from "../flow-control/large-bodies.ts";
 import { negotiateInput } from "../http/negotiate.ts";
 import type { ApiRequest, RequestContext } from "../request.ts";
 import { checkKind, type ExpectedKind, type Sent, schemaOf, unrecognized } from "./expected-kind.ts";
@@ -27,6 +28,7 @@ export type SentBody = Exclude<ApiRequest["body"], { kind: "value" }>;
 export async function readBytes(context: RequestContext, body: SentBody): Promise<Uint8Array> {
   const bytes = body.kind === "none" ? nothing : await body.read(maxBodyBytes);
   context.bodyBytes = bytes.length;
+  if (bytes.length > largeBodyBytes) await context.largeBodyTurn?.();
   return bytes;
 }
 
