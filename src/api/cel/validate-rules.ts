@@ -16,7 +16,7 @@ import { type CompiledRule, type CompiledRules, compileRulesAt } from "./rule-co
 const objectBudget = 10_000_000;
 const maxMessageBytes = 5 * 1024;
 
-/** Evaluations of rules on one object: what compares nothing costs nothing, and there can be thousands of rules for each of thousands of items. */
+/** Evaluations of rules on one object: what compares nothing costs nothing, and thousands of items may have thousands of rules each. */
 const maxEvaluations = 1_000_000;
 
 interface RuleNode {

@@ -29,7 +29,7 @@ export interface DecodeOptions extends CoerceOptions {
 }
 
 export interface CompiledSchema {
-  /** Everything that happens to an object of this version that was decoded. Throws DecodeError, and StatusError where defaults add too much. */
+  /** All that happens to a decoded object of this version. Throws DecodeError, and StatusError where defaults add too much. */
   decode(object: JsonObject, options?: DecodeOptions): Pruned;
   /** Drops the fields that the schema does not know. apiVersion, kind and metadata of the object stay. */
   prune(object: JsonObject): Pruned;
