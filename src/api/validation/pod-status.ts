@@ -65,31 +65,38 @@ function validateTransitions(
   list: StatusList,
   spec: PodSpec,
 ): void {
+  if (!old.some(({ state }) => state?.terminated)) return;
+  const going = new Set(statuses.filter(({ state }) => !state?.terminated).map(({ name }) => name));
+  const mayRunAgain = restartsOf(list, spec);
   for (let i = 0; i < old.length; i++) {
     const before = old[i];
     const terminated = before?.state?.terminated;
-    if (!before || !terminated) continue;
-    const after = statuses.find((status) => status.name === before.name && !status.state?.terminated);
-    if (after && !mayRunAgain(list, before.name, terminated.exitCode, spec))
+    if (before && terminated && going.has(before.name) && !mayRunAgain(before.name, terminated.exitCode))
       errors.push(forbiddenField(`${field}[${i}].state`, "may not be transitioned to non-terminated state"));
   }
 }
 
 /** Whether the restart policies of a container and its pod, and rules that restart all containers, start it once more. */
-function mayRunAgain(list: StatusList, name: string, exitCode: number, spec: PodSpec): boolean {
-  if (list === "ephemeralContainerStatuses") return false;
-  const containers: readonly AnyContainer[] = [...(spec.initContainers ?? []), ...spec.containers];
-  const restartsAll = containers.some(({ restartPolicyRules = [] }) =>
-    restartPolicyRules.some(({ action }) => action === "RestartAllContainers"),
-  );
-  if (restartsAll) return true;
-  const container = (list === "initContainerStatuses" ? (spec.initContainers ?? []) : spec.containers).find((c) => c.name === name);
-  if (!container) return false;
-  for (const { action, exitCodes } of container.restartPolicyRules ?? []) {
+function restartsOf(list: StatusList, spec: PodSpec): (name: string, exitCode: number) => boolean {
+  if (list === "ephemeralContainerStatuses") return () => false;
+  const { initContainers = [], containers } = spec;
+  const all: readonly AnyContainer[] = [...initContainers, ...containers];
+  if (all.some(({ restartPolicyRules = [] }) => restartPolicyRules.some(({ action }) => action === "RestartAllContainers")))
+    return () => true;
+  const own: readonly AnyContainer[] = list === "initContainerStatuses" ? initContainers : containers;
+  const byName = new Map(own.map((container) => [container.name, container]));
+  return (name, exitCode) => {
+    const container = byName.get(name);
+    return container !== undefined && restarts(container, exitCode, spec.restartPolicy);
+  };
+}
+
+function restarts({ restartPolicy, restartPolicyRules = [] }: AnyContainer, exitCode: number, ofPod: PodSpec["restartPolicy"]): boolean {
+  for (const { action, exitCodes } of restartPolicyRules) {
     const listed = (exitCodes?.values ?? []).includes(exitCode);
     if (action === "Restart" && exitCodes && (exitCodes.operator === "In") === listed) return true;
   }
-  const policy = container.restartPolicy ?? spec.restartPolicy;
+  const policy = restartPolicy ?? ofPod;
   return policy === "Always" || (policy === "OnFailure" && exitCode !== 0);
 }
 

@@ -15,7 +15,7 @@ export function createExtendedResourceToleration(): AdmissionPlugin {
     admit(request) {
       const pod = request.object as Pod;
       const own = pod.spec?.tolerations ?? [];
-      const tolerations = extendedResources(pod).reduce(withToleration, own);
+      const tolerations = withTolerations(own, extendedResources(pod));
       return tolerations === own ? pod : { ...pod, spec: { ...pod.spec, tolerations } };
     },
   };
@@ -26,10 +26,19 @@ function extendedResources({ spec }: Pod): readonly string[] {
   return [...new Set(names.filter(isExtendedResource))].sort();
 }
 
-/** In the place of one that differs in its seconds only, or at the end. */
-function withToleration(all: readonly Toleration[], key: string): readonly Toleration[] {
-  const toleration: Toleration = { key, operator: "Exists", effect: "NoSchedule" };
-  const at = all.findIndex((t) => t.key === key && t.operator === "Exists" && t.effect === "NoSchedule" && (t.value ?? "") === "");
-  if (at < 0) return [...all, toleration];
-  return semanticallyEqual(all[at], toleration) ? all : all.with(at, toleration);
+/** Each in the place of one that differs in its seconds only, or at the end. */
+function withTolerations(own: readonly Toleration[], keys: readonly string[]): readonly Toleration[] {
+  const places = new Map<string, number>();
+  for (const [i, { key = "", operator, effect, value = "" }] of own.entries())
+    if (operator === "Exists" && effect === "NoSchedule" && value === "" && !places.has(key)) places.set(key, i);
+  let changed: Toleration[] | undefined;
+  for (const key of keys) {
+    const toleration: Toleration = { key, operator: "Exists", effect: "NoSchedule" };
+    const at = places.get(key) ?? own.length;
+    if (semanticallyEqual(own[at], toleration)) continue;
+    changed ??= [...own];
+    if (at < own.length) changed[at] = toleration;
+    else changed.push(toleration);
+  }
+  return changed ?? own;
 }
