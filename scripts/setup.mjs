@@ -12,6 +12,11 @@ const onPath = (name) =>
     (dir) => dir !== "" && existsSync(join(dir, name)),
   );
 const cniPlugin = (name) => ["/opt/cni/bin", "/usr/lib/cni"].some((dir) => existsSync(join(dir, name)));
+/** Among the gems that Debian's packages hold. */
+const hasGem = (name) => {
+  const gems = "/usr/share/rubygems-integration/all/gems";
+  return existsSync(gems) && readdirSync(gems).some((gem) => gem.startsWith(`${name}-`));
+};
 export const nodePackages = [
   { name: "containerd", why: "runs containers", found: () => onPath("containerd") },
   { name: "runc", why: "starts them", found: () => onPath("runc") },
@@ -54,7 +59,7 @@ export const testPackages = [
   {
     name: "ruby-kubeclient",
     why: "another client for the tests",
-    found: () => existsSync("/usr/share/doc/ruby-kubeclient"),
+    found: () => hasGem("kubeclient"),
     optional: true,
   },
 ];
