@@ -3,6 +3,7 @@
 // of its port, two bytes, the lower first. With v4.base64.channel.k8s.io messages are texts: the channel's digit, then base64.
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import { pauseUntilDrained } from "./pause-until-drained.ts";
 import { SpdyConnection, type SpdyStream } from "./spdy/connection.ts";
 
 export const portForwardChannelProtocols = ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"] as const;
@@ -26,9 +27,7 @@ export function forwardPortChannels(client: WebSocket, spdySocket: Duplex, head:
   client.on("message", (message, isBinary) => {
     const { channel, payload } = messages.parse(message as Buffer, isBinary);
     const input = channel % 2 === 0 ? inputs[channel / 2] : undefined;
-    if (!input || input.destroyed || input.write(payload)) return;
-    client.pause();
-    input.once("drain", () => client.resume());
+    if (input && !input.destroyed && !input.write(payload)) pauseUntilDrained(client, input);
   });
   const leave = (): void => void spdySocket.destroy();
   client.on("close", leave).on("error", leave);

@@ -3,6 +3,7 @@
 // of a binary message. Version 4 reports the exit status as a JSON Status, version 5 (WebSocket only) can close stdin.
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import { pauseUntilDrained } from "./pause-until-drained.ts";
 import { SpdyConnection, type SpdyStream } from "./spdy/connection.ts";
 
 export interface RemoteCommandStreams {
@@ -50,10 +51,7 @@ export function translateToSpdy(client: WebSocket, spdySocket: Duplex, head: Uin
     const payload = message.subarray(1);
     switch (isBinary ? message[0] : Number(message.subarray(0, 1).toString())) {
       case channel.stdin:
-        if (stdin && !stdin.write(payload)) {
-          client.pause();
-          stdin.once("drain", () => client.resume());
-        }
+        if (stdin && !stdin.write(payload)) pauseUntilDrained(client, stdin);
         return;
       case channel.resize:
         resize?.write(payload);

@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import { pauseUntilDrained } from "./pause-until-drained.ts";
 
 const maxMessageBytes = 32 * 1024 * 1024;
 
@@ -67,10 +68,7 @@ export function tunnel(client: WebSocket, socket: Duplex, head: Uint8Array): voi
   socket.on("close", () => client.close(1000));
   socket.on("error", () => client.close(1011));
   client.on("message", (data) => {
-    if (!socket.write(data as Buffer)) {
-      client.pause();
-      socket.once("drain", () => client.resume());
-    }
+    if (!socket.write(data as Buffer)) pauseUntilDrained(client, socket);
   });
   client.on("close", () => socket.destroy());
   client.on("error", () => socket.destroy());

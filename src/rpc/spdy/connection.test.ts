@@ -139,4 +139,20 @@ describe("SpdyConnection", () => {
     expect(accepted.destroyed).toBe(true);
     socket.destroy();
   });
+
+  it("has many streams that write wait for the socket together", async () => {
+    const received: Promise<string>[] = [];
+    const { client } = await pair((stream) => void received.push(text(stream)));
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", onWarning);
+    cleanups.push(() => process.off("warning", onWarning));
+    const megabyte = "x".repeat(1024 * 1024);
+    const sent = Array.from({ length: 20 }, (_, i) => client.openStream({ streamtype: "data", requestid: String(i) }));
+    for (const stream of sent) stream.resume().end(megabyte);
+    await Promise.all(sent.map((stream) => once(stream, "finish")));
+    await expect.poll(() => received.length).toBe(20);
+    for (const contents of await Promise.all(received)) expect(contents.length).toBe(megabyte.length);
+    expect(warnings).toEqual([]);
+  });
 });

@@ -72,6 +72,7 @@ export class SpdyConnection {
   readonly #encoder = new HeaderEncoder();
   readonly #decoder = new HeaderDecoder();
   #nextId: number;
+  #draining: Promise<void> | undefined;
 
   constructor(socket: Duplex, options: SpdyConnectionOptions) {
     this.#socket = socket;
@@ -120,7 +121,15 @@ export class SpdyConnection {
     this.#sendControl(frameType.rstStream, 0, body);
   }
 
+  /** One wait for all streams that write. */
   #drained(): Promise<void> {
+    this.#draining ??= this.#untilDrained().finally(() => {
+      this.#draining = undefined;
+    });
+    return this.#draining;
+  }
+
+  #untilDrained(): Promise<void> {
     return new Promise((resolve, reject) => {
       const done = (error?: Error): void => {
         this.#socket.off("drain", onDrain);
