@@ -13,7 +13,7 @@ const claimOf = (requests: readonly DeviceRequest[], metadata: Partial<ObjectMet
 const textsOf = (quantities: Quantities): Record<string, string> =>
   Object.fromEntries(Object.entries(quantities).map(([name, quantity]) => [name, quantity.toString()]));
 
-const costs = (...requests: DeviceRequest[]): Record<string, string> => textsOf(usageOf(resourceclaims, claimOf(requests)));
+const costs = (...requests: DeviceRequest[]): Record<string, string> => textsOf(usageOf(resourceclaims, claimOf(requests), { nowMs: 0 }));
 
 test("a claim costs the devices of each class that it may get at most", () => {
   const exactly = (deviceClassName: string, count: number) => ({ deviceClassName, allocationMode: "ExactCount" as const, count });
@@ -58,7 +58,8 @@ describe("classes that stand for extended resources", () => {
     pod: (_, name) => (name === "p" ? { ...pod, status } : undefined),
     claims: () => claims,
   });
-  const cost = (claim: ResourceClaim, surroundings: ClaimSurroundings) => textsOf(usageOf(resourceclaims, claim, surroundings));
+  const cost = (claim: ResourceClaim, surroundings: ClaimSurroundings) =>
+    textsOf(usageOf(resourceclaims, claim, { nowMs: 0, around: surroundings }));
   const perDevice = { "count/resourceclaims.resource.k8s.io": "1", "gpus.deviceclass.resource.k8s.io/devices": "3" };
   const implicit = "requests.deviceclass.resource.kubernetes.io/gpus";
 

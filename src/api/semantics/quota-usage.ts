@@ -3,6 +3,7 @@
 
 import type { KubernetesObject } from "../meta/object.ts";
 import { parseQuantity, type Quantity } from "../meta/quantity.ts";
+import { parseTime } from "../meta/time.ts";
 import { groupResourceOf, type ResourceType } from "../resource-type.ts";
 import type { PersistentVolumeClaim, Pod, ResourceQuota, ScopedResourceSelectorRequirement, Service } from "../types/core-v1.ts";
 import type { ResourceClaim } from "../types/resource-v1.ts";
@@ -25,8 +26,16 @@ const plainlyCounted = new Set([
   "resourcequotas",
 ]);
 
-/** `around`: for claims; without it extended resources behind classes are not looked at. Pods that have ended cost their count alone. */
-export function usageOf(type: ResourceType, object: KubernetesObject, around?: ClaimSurroundings): Quantities {
+/** What decides on costs besides the object. */
+export interface Present {
+  readonly nowMs: number;
+  /** For claims; without it extended resources behind classes are not looked at. */
+  readonly around?: ClaimSurroundings | undefined;
+}
+
+/** Pods that have ended, or should long have gone, cost their count alone. */
+export function usageOf(type: ResourceType, object: KubernetesObject, { nowMs, around }: Present): Quantities {
+  const podCost = (pod: Pod): Quantities => costOfPod(pod, nowMs);
   if (type.group === "" && type.resource === "pods") return podCost(object as Pod);
   const counted: Quantities = {
     [`count/${groupResourceOf(type)}`]: one,
@@ -48,8 +57,15 @@ const isDeviceClaim = ({ group, resource }: ResourceType): boolean => group === 
 
 const standard = new Set(["cpu", "memory", "ephemeral-storage"]);
 
-function podCost(pod: Pod): Quantities {
-  return isPodTerminal(pod) ? { "count/pods": one } : { "count/pods": one, pods: one, ...podUsage(pod) };
+function costOfPod(pod: Pod, nowMs: number): Quantities {
+  const isOver = isPodTerminal(pod) || shouldBeGone(pod, nowMs);
+  return isOver ? { "count/pods": one } : { "count/pods": one, pods: one, ...podUsage(pod) };
+}
+
+/** Whether a pod's grace period is over: its node may be lost, and whoever replaces it is not to pay for it. */
+function shouldBeGone({ metadata: { deletionTimestamp, deletionGracePeriodSeconds } }: Pod, nowMs: number): boolean {
+  if (deletionTimestamp === undefined || deletionGracePeriodSeconds === undefined) return false;
+  return nowMs > (parseTime(deletionTimestamp) ?? nowMs) + deletionGracePeriodSeconds * 1000;
 }
 
 function podUsage(pod: Pod): Quantities {

@@ -6,7 +6,7 @@ import type { KubernetesObject } from "../../api/meta/object.ts";
 import { StatusError } from "../../api/meta/status-error.ts";
 import type { ClaimSurroundings } from "../../api/semantics/device-quota.ts";
 import { addQuantities, type Quantities, quantitiesOf } from "../../api/semantics/pod-quantities.ts";
-import { isCountedFor, isInScope, matchesScope, missingValues, scopesOf, usageOf } from "../../api/semantics/quota-usage.ts";
+import { isCountedFor, isInScope, matchesScope, missingValues, type Present, scopesOf, usageOf } from "../../api/semantics/quota-usage.ts";
 import type { Pod, ResourceQuota, ScopedResourceSelectorRequirement } from "../../api/types/core-v1.ts";
 import type { AdmissionRequest } from "./admission.ts";
 import { refuse } from "./refusal.ts";
@@ -49,8 +49,7 @@ export function limitedResources(root: ConfigFields): readonly LimitedResource[]
 export interface QuotaRules {
   /** Default: nothing. */
   readonly limited?: readonly LimitedResource[];
-  /** What claims are looked at with. */
-  readonly around?: ClaimSurroundings | undefined;
+  readonly present: Present;
 }
 
 /** A quota that the request concerns. */
@@ -64,15 +63,15 @@ interface Concerned {
 export function decideQuotas(
   quotas: readonly ResourceQuota[],
   request: AdmissionRequest,
-  { limited = [], around }: QuotaRules = {},
+  { limited = [], present }: QuotaRules,
 ): readonly ResourceQuota[] {
   const { resource: type } = request;
   const object = request.object as KubernetesObject; // handles() has seen it
-  const concerned = quotas.flatMap((quota) => concernedQuota(quota, request, around) ?? []);
-  const cost = usageOf(type, object, around);
+  const concerned = quotas.flatMap((quota) => concernedQuota(quota, request, present.around) ?? []);
+  const cost = usageOf(type, object, present);
   const negative = Object.keys(cost).filter((name) => (cost[name]?.sign ?? 0) < 0);
   if (negative.length > 0) throw refuse(request, `quota usage is negative for resource(s): ${sorted(negative)}`);
-  const increase = increaseOf(request, cost, around);
+  const increase = increaseOf(request, cost, present);
   const deltas = concerned.map(({ quota }) => (wasCounted(quota, request) ? increase : positive(cost)));
   const isFree = concerned.length === 0 ? isNothing(increase) : deltas.every(isNothing);
   if (isFree) return [];
@@ -98,13 +97,9 @@ function concernedQuota(quota: ResourceQuota, request: AdmissionRequest, around:
 }
 
 /** What an update costs more than the object cost before: nothing is given back here. */
-function increaseOf(
-  { operation, oldObject, resource }: AdmissionRequest,
-  cost: Quantities,
-  around: ClaimSurroundings | undefined,
-): Quantities {
+function increaseOf({ operation, oldObject, resource }: AdmissionRequest, cost: Quantities, present: Present): Quantities {
   if (operation !== "UPDATE" || !oldObject) return positive(cost);
-  const before = Object.entries(usageOf(resource, oldObject, around)).map(([name, quantity]) => [name, quantity.negate()] as const);
+  const before = Object.entries(usageOf(resource, oldObject, present)).map(([name, quantity]) => [name, quantity.negate()] as const);
   return positive(addQuantities(cost, Object.fromEntries(before)));
 }
 

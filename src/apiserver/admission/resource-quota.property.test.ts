@@ -30,7 +30,7 @@ function createServer(f: ControllerFixture): AdmissionPlugin {
   const logger = createLogger("test", { write: () => undefined });
   const informers = createInformerFactory(f.client, { clock: f.clock, logger });
   informers.informer(resourcequotas).start();
-  return createResourceQuota({ reader: informers, client: f.client });
+  return createResourceQuota({ reader: informers, client: f.client, clock: f.clock });
 }
 
 /** Creates as a server does: admission, then some time, then the storage, which may refuse. */

@@ -13,6 +13,7 @@ import {
   services,
 } from "../../api/resources.generated.ts";
 import type { Pod, PodSpec, ResourceQuota } from "../../api/types/core-v1.ts";
+import { VirtualClock } from "../../base/clock.ts";
 import type { AdmissionPlugin, AdmissionRequest } from "./admission.ts";
 import { MemoryReader } from "./memory-reader.ts";
 import type { LimitedResource } from "./quota-decision.ts";
@@ -20,17 +21,20 @@ import { admissionRequest, readingClient, runPlugin } from "./request-fixture.ts
 import { createResourceQuota } from "./resource-quota.ts";
 
 let reader: MemoryReader;
+let clock: VirtualClock;
 let store: MemoryReader;
 let plugin: AdmissionPlugin;
 let writes: number;
 
 beforeEach(() => {
   reader = new MemoryReader();
+  clock = new VirtualClock();
   store = new MemoryReader();
   writes = 0;
   let version = 100;
   plugin = createResourceQuota({
     reader,
+    clock,
     client: {
       ...readingClient(store),
       updateStatus: async <T extends KubernetesObject>(type: ResourceType<T>, object: T): Promise<T> => {
@@ -102,6 +106,20 @@ describe("ResourceQuota", () => {
     quota("q", { pods: "1" });
     await create(pod(), { dryRun: true });
     expect(writes).toBe(0);
+  });
+
+  it("charges no resize of a pod whose grace period is over", async () => {
+    quota("q", { "requests.cpu": "1" }, { "requests.cpu": "900m" });
+    const deletionTimestamp = new Date(clock.now()).toISOString();
+    const leaving = (amount: string): Pod => {
+      const { metadata, ...rest } = pod({ containers: [cpu(amount)] });
+      return { ...rest, metadata: { ...metadata, deletionTimestamp, deletionGracePeriodSeconds: 30 } };
+    };
+    const resize = { operation: "UPDATE", subresource: "resize", oldObject: leaving("900m") } as const;
+    await expect(create(leaving("2"), resize)).rejects.toThrow("exceeded quota: q, requested: requests.cpu=1100m");
+    await clock.advance(31_000);
+    await create(leaving("2"), resize);
+    expect(usedOf("q")).toEqual({ "requests.cpu": "900m" });
   });
 
   it("names what is requested, used and limited, for what is exceeded only", async () => {
@@ -229,7 +247,7 @@ describe("ResourceQuota", () => {
 });
 
 describe("resources limited by default", () => {
-  const limiting = (limited: LimitedResource) => createResourceQuota({ reader, client: readingClient(store) as never }, [limited]);
+  const limiting = (limited: LimitedResource) => createResourceQuota({ reader, clock, client: readingClient(store) as never }, [limited]);
   const limit = { apiGroup: "", resource: "pods", matchContains: [], matchScopes: [] };
 
   it("need a quota that says how much", async () => {

@@ -5,15 +5,18 @@
 import { isStatus } from "../../api/meta/status-error.ts";
 import { groupResourceOf } from "../../api/resource-type.ts";
 import { deviceclasses, pods, resourceclaims, resourcequotas } from "../../api/resources.generated.ts";
+import type { ClaimSurroundings } from "../../api/semantics/device-quota.ts";
 import type { Pod, ResourceQuota } from "../../api/types/core-v1.ts";
+import type { Clock } from "../../base/clock.ts";
 import type { Client } from "../../client/client.ts";
 import type { AdmissionPlugin, AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { decideQuotas, type LimitedResource, type QuotaRules } from "./quota-decision.ts";
+import { decideQuotas, type LimitedResource } from "./quota-decision.ts";
 import { isAbout } from "./refusal.ts";
 
 export interface ResourceQuotaDependencies {
   readonly reader: AdmissionReader;
   readonly client: Pick<Client, "get" | "updateStatus">;
+  readonly clock: Clock;
 }
 
 const attempts = 5;
@@ -78,20 +81,19 @@ class NamespaceQueue {
 
 class ChargedQuotas {
   readonly #deps: ResourceQuotaDependencies;
-  readonly #rules: QuotaRules;
+  readonly #limited: readonly LimitedResource[];
+  readonly #around: ClaimSurroundings;
   /** What was written last, until the reader has it too. */
   readonly #written = new Map<string, ResourceQuota>();
 
   constructor(deps: ResourceQuotaDependencies, limited: readonly LimitedResource[]) {
     this.#deps = deps;
+    this.#limited = limited;
     const { reader } = deps;
-    this.#rules = {
-      limited,
-      around: {
-        classes: () => reader.informer(deviceclasses).list(),
-        pod: (namespace, name) => reader.informer(pods).get(`${namespace}/${name}`),
-        claims: (namespace) => reader.informer(resourceclaims).inNamespace(namespace),
-      },
+    this.#around = {
+      classes: () => reader.informer(deviceclasses).list(),
+      pod: (namespace, name) => reader.informer(pods).get(`${namespace}/${name}`),
+      claims: (namespace) => reader.informer(resourceclaims).inNamespace(namespace),
     };
   }
 
@@ -104,7 +106,8 @@ class ChargedQuotas {
 
   /** Checks all quotas, then charges them. Where somebody else has charged one in between, those that are left are checked anew. */
   async charge(request: AdmissionRequest): Promise<void> {
-    let charged = decideQuotas(this.in(request.namespace), request, this.#rules);
+    const present = { nowMs: this.#deps.clock.now(), around: this.#around };
+    let charged = decideQuotas(this.in(request.namespace), request, { limited: this.#limited, present });
     if (request.dryRun) return;
     for (let attempt = 1; ; attempt++) {
       const left = [...charged];
@@ -116,7 +119,7 @@ class ChargedQuotas {
         return;
       } catch (error) {
         if (!isStatus(error, "Conflict", "NotFound") || attempt === attempts) throw error;
-        charged = decideQuotas(await this.#reread(left), request, { around: this.#rules.around });
+        charged = decideQuotas(await this.#reread(left), request, { present });
       }
     }
   }

@@ -2,37 +2,15 @@
 // recount that gives back what has gone.
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { parseQuantity } from "../../api/meta/quantity.ts";
-import { parseTime } from "../../api/meta/time.ts";
 import type { ResourceType } from "../../api/resource-type.ts";
-import { pods } from "../../api/resources.generated.ts";
-import type { ClaimSurroundings } from "../../api/semantics/device-quota.ts";
 import { addQuantities, type Quantities } from "../../api/semantics/pod-quantities.ts";
-import { isCountedFor, isInScope, usageOf } from "../../api/semantics/quota-usage.ts";
-import type { Pod, ResourceQuota, ResourceQuotaStatus } from "../../api/types/core-v1.ts";
+import { isCountedFor, isInScope, type Present, usageOf } from "../../api/semantics/quota-usage.ts";
+import type { ResourceQuota, ResourceQuotaStatus } from "../../api/types/core-v1.ts";
 
 /** The objects of one resource in a quota's namespace. */
 export interface Population {
   readonly type: ResourceType;
   readonly objects: readonly KubernetesObject[];
-}
-
-/** What decides on costs besides the object. */
-export interface Present {
-  readonly nowMs: number;
-  readonly around: ClaimSurroundings;
-}
-
-/** What an object costs at present: pods that should long have gone count as objects only. */
-function presentUsage(type: ResourceType, object: KubernetesObject, { nowMs, around }: Present): Quantities {
-  const usage = usageOf(type, object, around);
-  if (type !== pods || !isOver(object as Pod, nowMs)) return usage;
-  return Object.fromEntries(Object.entries(usage).filter(([name]) => name === "count/pods"));
-}
-
-function isOver(pod: Pod, nowMs: number): boolean {
-  const { deletionTimestamp, deletionGracePeriodSeconds } = pod.metadata;
-  if (deletionTimestamp === undefined || deletionGracePeriodSeconds === undefined) return false;
-  return nowMs > (parseTime(deletionTimestamp) ?? nowMs) + deletionGracePeriodSeconds * 1000;
 }
 
 const zero = parseQuantity("0");
@@ -41,7 +19,7 @@ const zero = parseQuantity("0");
 export function costTo(quota: ResourceQuota, type: ResourceType, object: KubernetesObject, present: Present): Quantities {
   if (!isInScope(type, object, quota)) return {};
   const hard = quota.spec?.hard ?? {};
-  const usage = Object.entries(presentUsage(type, object, present));
+  const usage = Object.entries(usageOf(type, object, present));
   return Object.fromEntries(usage.filter(([name]) => hard[name] !== undefined && isCountedFor(type, name, present.around)));
 }
 

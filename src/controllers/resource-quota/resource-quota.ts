@@ -8,14 +8,14 @@ import { groupResourceOf, type ResourceType } from "../../api/resource-type.ts";
 import { builtInResources, deviceclasses, pods, resourceclaims, resourcequotas } from "../../api/resources.generated.ts";
 import { type ClaimSurroundings, isExtendedQuota } from "../../api/semantics/device-quota.ts";
 import { addQuantities, type Quantities } from "../../api/semantics/pod-quantities.ts";
-import { isCountedFor } from "../../api/semantics/quota-usage.ts";
+import { isCountedFor, type Present } from "../../api/semantics/quota-usage.ts";
 import type { ResourceQuota } from "../../api/types/core-v1.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Controller, ControllerContext, Watched } from "../controller.ts";
 import { ServedResources } from "../served-resources.ts";
 import { ChargeLedger, chargeMs } from "./charge-ledger.ts";
-import { costTo, type Population, type Present, quotaStatus } from "./quota-status.ts";
+import { costTo, type Population, quotaStatus } from "./quota-status.ts";
 
 const resyncMs = 5 * 60_000;
 
