@@ -32,6 +32,8 @@ export interface CustomDefinitionOptions {
 }
 
 const verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+/** While the definition is being deleted. */
+const leavingVerbs = ["delete", "deletecollection", "get", "list", "watch"];
 const subresourceVerbs = ["get", "patch", "update"];
 
 /** Where objects lie below /registry/. */
@@ -91,6 +93,7 @@ function storageVersionOf({ versions }: CustomResourceDefinition["spec"]): strin
 function customDefinition(version: CustomResourceDefinitionVersion, parts: DefinitionParts): ResourceDefinition {
   const { definition, schemas, convert, createRefusal } = parts;
   const type = customType(definition, version);
+  const leavingType = { ...type, verbs: leavingVerbs };
   const openApi = version.schema?.openAPIV3Schema;
   const served = apiVersionOf(type);
   const stored = apiVersionOf({ group: type.group, version: type.storageVersion ?? type.version });
@@ -113,6 +116,7 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
       return other && (scalePathsOf(other) ?? null);
     },
     createRefusal,
+    listedType: () => (createRefusal() === undefined ? type : leavingType),
     published: {
       key: `${definition.metadata.uid} ${definition.metadata.generation}`,
       schema: openApi,

@@ -69,6 +69,8 @@ export interface CustomRules {
   scaleIn(apiVersion: string): ScalePaths | null | undefined;
   /** Why nothing can be created now. */
   createRefusal(): string | undefined;
+  /** The resource as discovery lists it: without the verbs that are refused while its definition is being deleted. */
+  listedType(): ResourceType;
   readonly published: PublishedSchema;
 }
 

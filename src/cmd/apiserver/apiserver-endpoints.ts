@@ -25,6 +25,7 @@ import { createEndpoints, type EndpointSource, fixedEndpoints, producing } from 
 import { allowsGzip } from "../../apiserver/http/http1.ts";
 import { createOpenApi } from "../../apiserver/openapi/openapi.ts";
 import type { PeerProxy } from "../../apiserver/peer-proxy/peer-proxy.ts";
+import type { ResourceStore } from "../../apiserver/registry/resource-store.ts";
 import type { ResourceStores } from "../../apiserver/registry/stores.ts";
 import type { ApiRequest, ApiResponse, Handler } from "../../apiserver/request.ts";
 import { createZPages } from "../../apiserver/z-pages.ts";
@@ -108,7 +109,7 @@ export interface EndpointDeps {
 /** Every path that is no resource. */
 export function apiServerEndpoints(deps: EndpointDeps): Handler {
   const { clock, logger, stores, tokens, metrics, address, aggregator, peerProxy } = deps;
-  const served = servedResources(stores);
+  const served = servedResources(stores, ({ type }) => type);
   const version = versionInfo();
   const slis = createHealthSlis();
   const merges = metrics
@@ -117,7 +118,7 @@ export function apiServerEndpoints(deps: EndpointDeps): Handler {
   const startSeconds = Math.floor(clock.now() / 1000 - process.uptime());
   return createEndpoints([
     createDiscovery({
-      resources: served,
+      resources: servedResources(stores, ({ type, definition }) => definition.custom?.listedType() ?? type),
       serverAddress: address,
       aggregated: aggregator.groups,
       onMerge: () => merges.add(),
@@ -170,11 +171,11 @@ function openIdEndpoints(tokens: ServiceAccountTokens, keysUri: () => string): R
   return Object.fromEntries(handlers.map(([path, handler]) => [path, producing(produced[path] ?? "application/json", handler)]));
 }
 
-/** The served resources as one array, the same as long as none has come or gone. */
-function servedResources(stores: ResourceStores): () => readonly ResourceType[] {
+/** The served resources as one array, the same as long as none has come, gone or changed. */
+function servedResources(stores: ResourceStores, typeOf: (store: ResourceStore) => ResourceType): () => readonly ResourceType[] {
   let last: readonly ResourceType[] = [];
   return () => {
-    const now = new Set(Array.from(stores.all, (store) => store.type as ResourceType));
+    const now = new Set(Array.from(stores.all, typeOf));
     // Built-in resources in their order, then the custom ones; the stores keep them in another.
     const ordered = [...builtInResources.filter((type) => now.delete(type)), ...[...now].sort(byGroupAndVersion)];
     if (ordered.length !== last.length || ordered.some((type, i) => type !== last[i])) last = ordered;

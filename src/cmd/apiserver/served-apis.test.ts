@@ -428,3 +428,39 @@ describe("updates of kinds that are off by default", () => {
     ]);
   });
 });
+
+describe("a definition that is being deleted", () => {
+  it("is listed without what is refused, and its resource's document without anything once it is gone", async () => {
+    const get = await start();
+    const definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const schema = { openAPIV3Schema: { type: "object" } };
+    const created = await get(
+      definitions,
+      post({
+        apiVersion: "apiextensions.k8s.io/v1",
+        kind: "CustomResourceDefinition",
+        metadata: { name: "widgets.example.com" },
+        spec: {
+          group: "example.com",
+          scope: "Cluster",
+          names: { plural: "widgets", kind: "Widget" },
+          versions: [{ name: "v1", served: true, storage: true, schema }],
+        },
+      }),
+    );
+    expect(created.status).toBe(201);
+    const verbs = async (): Promise<string[] | undefined> => (await get("/apis/example.com/v1")).body.resources?.[0]?.verbs;
+    const lasting = ["delete", "deletecollection", "get", "list", "watch"];
+    await expect.poll(verbs).toEqual(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]);
+    const widget = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "w", finalizers: ["example.com/wait"] } };
+    await get("/apis/example.com/v1/widgets", post(widget));
+    await get(`${definitions}/widgets.example.com`, { method: "DELETE" });
+    await expect.poll(verbs).toEqual(lasting);
+    const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    const { items } = (await get("/apis", { headers: { accept } })).body;
+    expect(items.find((group: Body) => group.metadata.name === "example.com").versions[0].resources[0].verbs).toEqual(lasting);
+    const headers = { "content-type": "application/merge-patch+json" };
+    await get("/apis/example.com/v1/widgets/w", { method: "PATCH", body: { metadata: { finalizers: null } }, headers });
+    await expect.poll(async () => (await get("/apis/example.com/v1")).status).toBe(404);
+  });
+});
