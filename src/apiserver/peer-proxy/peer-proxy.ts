@@ -11,7 +11,7 @@ import type { QueueFigures } from "../../client/queue-figures.ts";
 import type { Tunnel } from "../../rpc/tunnel.ts";
 import { createForwarder, type Forwarder } from "../aggregation/forward-request.ts";
 import { type ClientPair, RemoteServer } from "../aggregation/remote-server.ts";
-import type { PeerGroups } from "../discovery/discovery.ts";
+import type { PeerGroups } from "../discovery/kept-documents.ts";
 import { readPeerEndpoints } from "../peers/peer-endpoints.ts";
 import type { ResourceStores } from "../registry/stores.ts";
 import type { ApiResponse, Handler, RequestContext } from "../request.ts";
