@@ -24,6 +24,7 @@ export const apiServerGates: GateSupport = {
     "ManifestBasedAdmissionControlConfig",
     "PodCertificateRequest",
     "RemoteRequestHeaderUID",
+    "ShardedListAndWatch",
     "StorageVersionMigrator",
     "TopologyAwareWorkloadScheduling",
     "UnknownVersionInteroperabilityProxy",

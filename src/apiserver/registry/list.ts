@@ -227,11 +227,16 @@ async function page(store: ResourceStore, scope: RequestScope, parts: PageParts)
   const { versions, revision, next, remaining } = parts;
   if (store.converts) await store.prepare(versions);
   const last = versions.at(-1);
-  const token =
+  const token: Pick<ListMeta, "continue"> =
     next !== undefined && last ? { continue: encodeContinue({ revision, start: `${last.key.slice(scope.prefix.length)}\0` }) } : {};
   return {
     versions: store.definition.sharesStorageOf ? versions.map(store.view) : versions,
-    metadata: { resourceVersion: String(revision), ...token, ...(remaining === undefined ? {} : { remainingItemCount: remaining }) },
+    metadata: {
+      resourceVersion: String(revision),
+      ...token,
+      ...(remaining === undefined ? {} : { remainingItemCount: remaining }),
+      ...(scope.shard === undefined ? {} : { shardInfo: { selector: scope.shard } }),
+    },
   };
 }
 

@@ -151,7 +151,7 @@ export async function answerList(
 ): Promise<ApiResponse> {
   const representation = representationOf(request, "list", store.type);
   const options = parseListOptions(request.query, false);
-  const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
+  const scope = scopeOf(store, { ...options, namespace });
   const page = await listPage(store, scope, options);
   return listAnswer(env, store, page, representation, request.trustedUser !== undefined || info.verb !== "list");
 }
@@ -170,10 +170,11 @@ export function listAnswer(
   const { type } = store;
   checkAskedFor(representation, "list", type);
   if (representation.as === "metadata")
-    return { kind: "object", status: 200, object: partialList(page, store.definition, representation.apiVersion) };
+    return { kind: "object", status: 200, object: partialList(withoutShard(page), store.definition, representation.apiVersion) };
   if (representation.as === "table") {
     const objects = page.versions.map((version) => version.glance());
-    const options = { definition: store.definition, representation, metadata: page.metadata, withColumns: true, nowMs: env.clock.now() };
+    const { metadata } = withoutShard(page);
+    const options = { definition: store.definition, representation, metadata, withColumns: true, nowMs: env.clock.now() };
     return { kind: "object", status: 200, object: tableOf(objects, options) };
   }
   const object = (): unknown => listObject(type, page);
@@ -194,6 +195,13 @@ export function listAnswer(
     return { kind: "stream", status: 200, contentType: "application/json", length, chunks: asAsync(chunks), object };
   }
   return { kind: "object", status: 200, object: listObject(type, page), encoded: () => ({ head: "", tail: listBytes(type, page) }) };
+}
+
+/** Lists that are shown as something else do not say which shard they are. */
+function withoutShard(page: ListPage): ListPage {
+  if (page.metadata.shardInfo === undefined) return page;
+  const { shardInfo: _, ...metadata } = page.metadata;
+  return { ...page, metadata };
 }
 
 /** Whole, it would lie in memory for as long as a slow client takes to read it. */
@@ -255,12 +263,7 @@ export async function answerWatch(
   const representation = representationOf(request, "watch", store.type);
   const options = parseListOptions(request.query, true);
   const name = info.parts[1];
-  const scope = scopeOf(store, {
-    namespace,
-    ...(name ? { name } : {}),
-    labelSelector: options.labelSelector,
-    fieldSelector: options.fieldSelector,
-  });
+  const scope = scopeOf(store, { ...options, namespace, ...(name ? { name } : {}) });
   const stream = await openWatch(store, {
     scope,
     options,

@@ -162,6 +162,8 @@ export function deleteOptionsOf(query: URLSearchParams): DeleteOptions {
 export interface ListOptions {
   readonly labelSelector: string;
   readonly fieldSelector: string;
+  /** "": of all shards. */
+  readonly shardSelector: string;
   readonly resourceVersion: string;
   readonly resourceVersionMatch: string;
   /** 0: no limit. */
@@ -178,6 +180,7 @@ export function parseListOptions(query: URLSearchParams, watch: boolean): ListOp
   const options: ListOptions = {
     labelSelector: query.get("labelSelector") ?? "",
     fieldSelector: query.get("fieldSelector") ?? "",
+    shardSelector: query.get("shardSelector") ?? "",
     resourceVersion: query.get("resourceVersion") ?? "",
     resourceVersionMatch: query.get("resourceVersionMatch") ?? "",
     limit: parseInteger(query.get("limit") ?? "0"),

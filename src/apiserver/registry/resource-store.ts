@@ -19,6 +19,8 @@ export interface ResourceStoreParts {
   readonly cache: WatchCache;
   readonly codec: ObjectCodec;
   readonly prefix: string;
+  /** Whether lists and watches may be of a shard. */
+  readonly shards?: boolean;
   /** What is kept of long lists, of all resources together. */
   readonly blocks: ListBlocks;
   /** Whether the store would hold what lies at a key otherwise now; absent where it cannot be so. */
@@ -47,6 +49,7 @@ export class ResourceStore {
   readonly definition: ResourceDefinition;
   readonly cache: WatchCache;
   readonly blocks: ListBlocks;
+  readonly shards: boolean;
   /** From a stored version to the version this type serves. */
   readonly view: (version: ObjectVersion) => ObjectVersion;
   /** Whether stored versions have to be prepared before they can be viewed. */
@@ -59,10 +62,11 @@ export class ResourceStore {
   readonly #fields = new Map<string, FieldValue>();
   readonly #views: ObjectViews;
 
-  constructor({ definition, store, cache, codec, prefix, blocks, isStale, sealed }: ResourceStoreParts) {
+  constructor({ definition, store, cache, codec, prefix, blocks, shards = false, isStale, sealed }: ResourceStoreParts) {
     this.definition = definition;
     this.cache = cache;
     this.blocks = blocks;
+    this.shards = shards;
     this.#store = store;
     this.#codec = codec;
     this.#prefix = prefix;

@@ -13,6 +13,7 @@ import { goQuoted } from "../../base/go-quoted.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import type { CacheScope, FieldTerm } from "../watch-cache/watcher.ts";
 import type { ResourceStore } from "./resource-store.ts";
+import { isInShard, parseShardSelector, type ShardSelector, shardSelectorText, uidOf } from "./shard-selector.ts";
 
 export interface ScopeRequest {
   readonly namespace: string;
@@ -20,13 +21,16 @@ export interface ScopeRequest {
   readonly name?: string;
   readonly labelSelector: string;
   readonly fieldSelector: string;
+  readonly shardSelector?: string;
 }
 
 export interface RequestScope extends CacheScope {
+  /** The selector of a shard, as the list says it. */
+  readonly shard?: string;
   /** Whether selectors leave objects of the key range out: then what remains of a limited list is not counted. */
   readonly selective: boolean;
   /** The selectors where stored objects have to be prepared before they can be asked (see ResourceStore.prepare): then not in `matches`. */
-  readonly select?: ((version: ObjectVersion) => boolean) | undefined;
+  readonly select?: Predicate | undefined;
 }
 
 /** Throws 400 for a selector that cannot be read or names a field that is not supported. */
@@ -40,13 +44,30 @@ export function scopeOf(store: ResourceStore, request: ScopeRequest): RequestSco
   const namespace = namespaced ? request.namespace || (fields.exactValue("metadata.namespace") ?? "") : "";
   const name = request.name ?? fields.exactValue("metadata.name");
   const selectors = predicate(store, labels, fields);
-  const selective = selectors !== undefined;
-  const matches = store.converts ? undefined : selectors;
-  const select = store.converts ? selectors : undefined;
-  if (name !== undefined && (namespace !== "" || !namespaced))
-    return { key: store.keyOf(namespace, name), prefix: "", matches, selective, select };
+  const shard = store.shards && request.shardSelector ? parseShardSelector(request.shardSelector) : undefined;
+  const inShard = shard && shardPredicate(store, shard);
+  // No conversion changes what shards go by.
+  const matches = store.converts ? inShard : both(inShard, selectors);
+  const selection = {
+    matches,
+    selective: (matches ?? selectors) !== undefined,
+    select: store.converts ? selectors : undefined,
+    ...(shard ? { shard: shardSelectorText(shard) } : {}),
+  };
+  if (name !== undefined && (namespace !== "" || !namespaced)) return { key: store.keyOf(namespace, name), prefix: "", ...selection };
   const field = store.converts ? undefined : fieldTerm(store, fields);
-  return { prefix: namespace === "" ? "" : `${namespace}/`, field, matches, selective, select };
+  return { prefix: namespace === "" ? "" : `${namespace}/`, field, ...selection };
+}
+
+type Predicate = (version: ObjectVersion) => boolean;
+
+function both(first: Predicate | undefined, second: Predicate | undefined): Predicate | undefined {
+  return first && second ? (version) => first(version) && second(version) : (first ?? second);
+}
+
+function shardPredicate({ type }: ResourceStore, shard: ShardSelector): Predicate {
+  if (shard.field === "object.metadata.uid") return (version) => isInShard(shard, version.field(uidOf));
+  return ({ key }) => isInShard(shard, type.namespaced ? key.slice(0, key.indexOf("/")) : "");
 }
 
 function parsed<T>(parse: () => T): T {
@@ -64,7 +85,7 @@ function unsupportedField(store: ResourceStore, field: string): Error {
   return badRequest(`${goQuoted(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`);
 }
 
-function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatcher): ((version: ObjectVersion) => boolean) | undefined {
+function predicate(store: ResourceStore, labels: LabelMatcher, fields: FieldMatcher): Predicate | undefined {
   if (labels.everything && fields.everything) return undefined;
   // Conversion may change labels; nothing else does.
   const matchesLabels = store.converts

@@ -18,6 +18,7 @@ import { WatchCache } from "../watch-cache/watch-cache.ts";
 import { ListBlocks } from "./list-blocks.ts";
 import type { ResourceDefinition } from "./resource-definition.ts";
 import { ResourceStore, type ResourceStoreParts } from "./resource-store.ts";
+import { uidOf } from "./shard-selector.ts";
 
 export interface ResourceStoresDependencies {
   readonly store: Store;
@@ -43,6 +44,8 @@ export interface ResourceStoresOptions {
   readonly figuresOf?: (type: ResourceType) => ResourceFigures;
   /** How many objects are kept decoded, of all kinds together. */
   readonly recent?: RecentObjectsOptions;
+  /** Whether lists and watches may be of a shard (gate ShardedListAndWatch). Default false. */
+  readonly shards?: boolean;
   /** Called with every object that enters a cache: tests freeze it. */
   readonly onObject?: (object: KubernetesObject) => void;
 }
@@ -147,7 +150,8 @@ class Stores implements ResourceStores {
   add(definition: ResourceDefinition): ResourceStore {
     const identity = identityOf(definition.type);
     const replaced = this.#byIdentity.get(identity);
-    const added = new ResourceStore({ definition, blocks: this.#blocks, ...this.#cache(definition) });
+    const { shards = false } = this.#options;
+    const added = new ResourceStore({ definition, blocks: this.#blocks, shards, ...this.#cache(definition) });
     this.#byIdentity.set(identity, added);
     this.#share(added, replaced);
     if (replaced) this.#retire(replaced);
@@ -215,7 +219,8 @@ class Stores implements ResourceStores {
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
-    const fields = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
+    const selectable = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
+    const fields = this.#options.shards ? [...selectable, uidOf] : selectable;
     const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const figures = this.#options.figuresOf?.(definition.type);

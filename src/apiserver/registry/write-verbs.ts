@@ -185,7 +185,7 @@ export async function answerDeleteCollection(
   const { query } = context.request;
   const representation = representationOf(context.request, "list", store.type);
   const options = parseListOptions(query, false);
-  const scope = scopeOf(store, { namespace, labelSelector: options.labelSelector, fieldSelector: options.fieldSelector });
+  const scope = scopeOf(store, { ...options, namespace });
   const deleteOptions = await readDeleteOptions(context);
   warnOfDeletion(store, context, deleteOptions);
   const page = await listPage(store, scope, options);

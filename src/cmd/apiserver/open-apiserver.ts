@@ -241,6 +241,7 @@ function openResourceStores(
       log: logger.named("watch-cache"),
       prefix,
       figuresOf: createStorageFigures(metrics, clock),
+      shards: settings.featureGates.enabled("ShardedListAndWatch"),
       ...(others.length > 0 ? { keptIn: storeElsewhere(others, tracing) } : {}),
       ...(encryption ? { storeFor: encryption.storeFor } : {}),
     },
