@@ -214,7 +214,7 @@ class Stores implements ResourceStores {
     const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
-    const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
+    const defaults = definition.sharesStorageOf ? undefined : defaultsOfStored(definition);
     const fields = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
     const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
@@ -267,3 +267,8 @@ function describedKind({ type, custom }: ResourceDefinition): string {
 
 /** Of groups whose package is not called after them. */
 const goPackages: Readonly<Record<string, string>> = { "events.k8s.io": "core", "internal.apiserver.k8s.io": "apiserverinternal" };
+
+/** What objects that are read from storage are given. */
+function defaultsOfStored({ defaults, completed }: ResourceDefinition): ResourceDefinition["defaults"] {
+  return defaults && completed ? (object) => completed(defaults(object)) : (defaults ?? completed);
+}
