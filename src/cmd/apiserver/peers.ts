@@ -7,6 +7,7 @@ import { coordinationGate } from "../../apiserver/coordination-options.ts";
 import type { HealthCheck } from "../../apiserver/health.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { peerGate } from "../../apiserver/peer-options.ts";
+import { DefaultServiceCidr, serviceCidrControllerName } from "../../apiserver/peers/default-service-cidr.ts";
 import { apiServerIdentity, keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
 import { KubernetesService } from "../../apiserver/peers/kubernetes-service.ts";
 import { keepPeerEndpoint } from "../../apiserver/peers/peer-endpoints.ts";
@@ -22,6 +23,8 @@ import type { QueueFigures } from "../../client/queue-figures.ts";
 export interface Peers extends Running {
   /** Resolves when the service "kubernetes" is there. */
   startService(): Promise<void>;
+  /** Resolves when the ServiceCIDR "kubernetes" is there. */
+  startServiceCidr(): Promise<void>;
   /** To be called when the system's namespaces and service ranges are there. */
   startLoops(): Promise<void>;
 }
@@ -82,6 +85,11 @@ export function createPeers(
     startService() {
       stack.add(service);
       return service.start();
+    },
+    startServiceCidr() {
+      const named = logger.named("service-cidr");
+      const recorder = stack.add(createEventRecorder({ client, clock, logger, component: serviceCidrControllerName }));
+      return stack.add(new DefaultServiceCidr({ client, clock, logger: named, recorder }, serviceClusterIpRange)).start();
     },
     async startLoops() {
       const known: Running[] = [];
