@@ -28,6 +28,7 @@ export const apiServerGates: GateSupport = {
     "TopologyAwareWorkloadScheduling",
     "UnknownVersionInteroperabilityProxy",
     "WorkloadAwarePreemption",
+    "WorkloadWithJob",
   ]),
 };
 
