@@ -10,6 +10,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Client } from "../../client/client.ts";
 import type { EventRecorder } from "../../client/event-recorder.ts";
 import { createMissing, find } from "../bootstrap.ts";
+import { Kept } from "./kept.ts";
 
 export interface DefaultServiceCidrDeps {
   readonly client: Client;
@@ -25,9 +26,7 @@ const periodMs = 10_000;
 export class DefaultServiceCidr implements Running {
   readonly #deps: DefaultServiceCidrDeps;
   readonly #cidrs: readonly string[];
-  #stopped = false;
-  #running: Promise<void> = Promise.resolve();
-  #cancel: () => void = () => undefined;
+  readonly #kept: Kept;
   /** What is told once. */
   readonly #told = new Set<string>();
 
@@ -35,24 +34,16 @@ export class DefaultServiceCidr implements Running {
   constructor(deps: DefaultServiceCidrDeps, ranges: string) {
     this.#deps = deps;
     this.#cidrs = ranges.split(",");
+    this.#kept = new Kept({ ...deps, what: "The ServiceCIDR kubernetes", periodMs, reconcile: () => this.#reconcile() });
   }
 
   /** Resolves when the object is there; keeps it from then on. */
-  async start(): Promise<void> {
-    await this.#reconcile();
-    if (this.#stopped) return;
-    const timer = this.#deps.clock.every(periodMs, () => {
-      this.#running = this.#running
-        .then(() => (this.#stopped ? undefined : this.#reconcile()))
-        .catch((error: unknown) => this.#deps.logger.warn("The ServiceCIDR kubernetes was not brought up to date", { error }));
-    });
-    this.#cancel = () => timer.cancel();
+  start(): Promise<void> {
+    return this.#kept.start();
   }
 
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#cancel();
-    await this.#running;
+  stop(): Promise<void> {
+    return this.#kept.stop();
   }
 
   async #reconcile(): Promise<void> {

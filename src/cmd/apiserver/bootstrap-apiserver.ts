@@ -7,7 +7,7 @@ import type { TokenTracking } from "../../apiserver/authn/legacy-token-tracking.
 import { bootstrapPolicy } from "../../apiserver/authz/bootstrap-policy.ts";
 import { gatedRoles } from "../../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../../apiserver/authz/reconcile-bootstrap-policy.ts";
-import { ensurePriorityClasses, ensureSystemNamespaces } from "../../apiserver/bootstrap.ts";
+import { ensurePriorityClasses } from "../../apiserver/bootstrap.ts";
 import { reconcileFlowControlDefaults } from "../../apiserver/flow-control/reconcile-defaults.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import type { Client } from "../../client/client.ts";
@@ -33,7 +33,7 @@ export async function bootstrap(client: Client, state: ServerState, facts: Boots
   };
   /** Nothing is made of what is turned off. */
   const where = (type: ResourceType, work: () => Promise<void>): Promise<void> | undefined => (serves(type) ? work() : undefined);
-  await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
+  await step("start-system-namespaces-controller", peers.startNamespaces());
   await Promise.all([
     step(
       "rbac/bootstrap-roles",
