@@ -15,7 +15,9 @@ afterEach(() => cluster.stop());
 
 async function started(ranges: string): Promise<DefaultServiceCidr> {
   const { client, clock } = cluster;
-  const recorder = { record: (_: unknown, { reason, message }: { reason: string; message: string }) => void told.push(`${reason}: ${message}`) };
+  const recorder = {
+    record: (_: unknown, { reason, message }: { reason: string; message: string }) => void told.push(`${reason}: ${message}`),
+  };
   const controller = new DefaultServiceCidr({ client, clock, recorder, logger: silentLogger }, ranges);
   await controller.start();
   return controller;

@@ -31,8 +31,7 @@ export const serviceDefinition = describe<Service>(services, {
   },
   update: {
     // Who says one address of two fields means both, also where its new type has none.
-    prepare: (service, old) =>
-      withoutInternalTraffic(withoutFieldsOfOldType(withBothAddressFields(withStatusOf(service, old), old), old)),
+    prepare: (service, old) => withoutInternalTraffic(withoutFieldsOfOldType(withBothAddressFields(withStatusOf(service, old), old), old)),
     validate: validateService,
     warnings: serviceWarnings,
   },
