@@ -1,12 +1,11 @@
 // What the API server puts into an empty cluster, and restores when it is missing: the system namespaces, the two system
-// priority classes, since when the use of legacy tokens is noted, and the range of service addresses. (The service "kubernetes" is in peers/.)
+// priority classes, and since when the use of legacy tokens is noted. (The service "kubernetes" and its range are in peers/.)
 
 import { formatIP, parseCIDR } from "../api/meta/ip.ts";
 import type { KubernetesObject, New } from "../api/meta/object.ts";
 import { isStatus } from "../api/meta/status-error.ts";
 import type { ResourceType } from "../api/resource-type.ts";
-import { namespaces, priorityclasses, servicecidrs } from "../api/resources.generated.ts";
-import { formatTime } from "../base/clock.ts";
+import { namespaces, priorityclasses } from "../api/resources.generated.ts";
 import type { Client, NamedTarget } from "../client/client.ts";
 
 export const systemNamespaces = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -44,23 +43,6 @@ export async function ensurePriorityClasses(client: Client): Promise<void> {
       createMissing(client, priorityclasses, { metadata: { name }, value, description }),
     ),
   );
-}
-
-/** The range (or ranges) of the flag as an object. It stays as it was made, and is not said to be ready, when the flag changes. */
-export async function ensureServiceCidr(client: Client, range: string, nowMs: number): Promise<void> {
-  const name = "kubernetes";
-  const cidrs = range.split(",");
-  await createMissing(client, servicecidrs, { metadata: { name }, spec: { cidrs } });
-  const found = await client.get(servicecidrs, { name });
-  if (found.spec?.cidrs?.join(",") !== range || found.status?.conditions?.some(({ type }) => type === "Ready")) return;
-  const ready = { type: "Ready", status: "True", reason: "", message: "Kubernetes default Service CIDR is ready" };
-  const condition = { ...ready, lastTransitionTime: formatTime(nowMs) };
-  try {
-    await client.updateStatus(servicecidrs, { ...found, status: { ...found.status, conditions: [condition] } });
-  } catch (error) {
-    // Another API server on the same store says the same.
-    if (!isStatus(error, "Conflict")) throw error;
-  }
 }
 
 /** Creates an object unless there is one of its name. */

@@ -29,6 +29,7 @@ export const apiServerGates: GateSupport = {
     "TopologyAwareWorkloadScheduling",
     "UnknownVersionInteroperabilityProxy",
     "WorkloadAwarePreemption",
+    "WorkloadWithJob",
   ]),
 };
 

@@ -124,17 +124,15 @@ export function cidrContains(cidr: ParsedCIDR, ip: ParsedIP): boolean {
 }
 
 /** The address so many after the block's first one; undefined where it lies outside. */
-export function addressInRange(cidr: ParsedCIDR, offset: number): string | undefined {
-  const bytes = [...cidr.network];
-  let rest = offset;
-  for (let i = bytes.length - 1; rest > 0 && i >= 0; i--) {
-    rest += bytes[i] ?? 0;
-    bytes[i] = rest % 256;
-    rest = Math.floor(rest / 256);
-  }
+export function addressInRange(cidr: ParsedCIDR, offset: number | bigint): string | undefined {
+  const address = addressInteger(cidr.network) + BigInt(offset);
+  const bytes = cidr.network.map((_, i) => Number((address >> BigInt(8 * (cidr.network.length - 1 - i))) & 0xffn));
   const inside = maskIP(bytes, cidr.prefixLength).every((byte, i) => byte === cidr.network[i]);
-  return rest === 0 && inside ? formatIP(bytes) : undefined;
+  return inside && addressInteger(bytes) === address ? formatIP(bytes) : undefined;
 }
+
+/** The bytes of an address as one number. */
+export const addressInteger = (bytes: readonly number[]): bigint => bytes.reduce((number, byte) => number * 256n + BigInt(byte), 0n);
 
 /** Whether two blocks have an address in common; blocks of different families never do. */
 export function cidrsOverlap(a: ParsedCIDR, b: ParsedCIDR): boolean {

@@ -1,14 +1,15 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, and service accounts read the bundles too. The collector of storage versions has its role where
+// ask for certificates of pods, service accounts read the bundles too, and the job controller groups pods. The collector of storage versions has its role where
 // they are served (upstream: by the gate StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
+import { defaultControllerRoles } from "./default-controller-roles.ts";
 
 export interface GatedRoles {
   /** Rules of system:node, beside those it always has. */
   readonly nodeRules: readonly string[];
   /** Cluster roles of their own, and the groups they are bound to. */
   readonly clusterRoles: Readonly<Record<string, { readonly rules: readonly string[]; readonly groups: readonly string[] }>>;
-  /** Of controllers, as in default-controller-roles.ts. */
+  /** Of controllers, as in default-controller-roles.ts, some of which they replace. */
   readonly controllerRoles: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -20,6 +21,8 @@ const storageVersionCollector = [
   "get patch update | storageversions/status | internal.apiserver.k8s.io",
 ];
 
+const groupPods = "create get list watch | podgroups workloads | scheduling.k8s.io";
+
 export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}): GatedRoles {
   const bundles = gates.enabled("ClusterTrustBundle");
   const readBundles = "read | clustertrustbundles | certificates.k8s.io";
@@ -28,7 +31,10 @@ export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}
       ...(bundles ? [readBundles] : []),
       ...(gates.enabled("PodCertificateRequest") ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
     ],
-    controllerRoles: storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {},
+    controllerRoles: {
+      ...(storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {}),
+      ...(gates.enabled("WorkloadWithJob") ? { "job-controller": [...(defaultControllerRoles["job-controller"] ?? []), groupPods] } : {}),
+    },
     clusterRoles: bundles ? { "system:cluster-trust-bundle-discovery": { rules: [readBundles], groups: ["system:serviceaccounts"] } } : {},
   };
 }

@@ -92,6 +92,15 @@ describe("the bootstrap policy", () => {
     expect(bootstrapPolicy().clusterRoles.map(({ metadata }) => metadata.name)).not.toContain(name);
   });
 
+  it("lets the job controller group pods where jobs have workloads (WorkloadWithJob)", () => {
+    const roleIn = ({ clusterRoles }: ReturnType<typeof bootstrapPolicy>) =>
+      clusterRoles.find(({ metadata }) => metadata.name === "system:controller:job-controller")?.rules ?? [];
+    const [rule, ...usual] = roleIn(bootstrapPolicy(gatedRoles(resolveApiServerGates({ WorkloadWithJob: true })))).toReversed();
+    const resources = ["podgroups", "workloads"];
+    expect(rule).toEqual({ apiGroups: ["scheduling.k8s.io"], resources, verbs: ["create", "get", "list", "watch"] });
+    expect(usual.toReversed()).toEqual(roleIn(bootstrapPolicy()));
+  });
+
   it("writes rules as upstream does, sorted", () => {
     expect(parseRule("read update | pods/log pods | core apps | b a")).toEqual({
       apiGroups: ["", "apps"],

@@ -16,6 +16,7 @@ import type { Logger } from "../../base/log.ts";
 import type { Client, NamedTarget } from "../../client/client.ts";
 import { prefixEnd, type Store } from "../../storage/store.ts";
 import { createMissing, find, firstServiceIp } from "../bootstrap.ts";
+import { Kept } from "./kept.ts";
 
 export interface KubernetesServiceDeps {
   readonly client: Client;
@@ -46,34 +47,26 @@ export class KubernetesService implements Running {
   readonly #deps: KubernetesServiceDeps;
   readonly #options: KubernetesServiceOptions;
   readonly #leases: string;
+  readonly #kept: Kept;
   #stopped = false;
-  #running: Promise<void> = Promise.resolve();
-  #cancel: () => void = () => undefined;
 
   constructor(deps: KubernetesServiceDeps, options: KubernetesServiceOptions) {
     this.#deps = deps;
     this.#options = options;
     this.#leases = `${options.prefix}masterleases/`;
+    this.#kept = new Kept({ ...deps, what: "The service kubernetes", periodMs, reconcile: () => this.#reconcile() });
   }
 
   /** Resolves when service and endpoints are there; keeps them from then on. */
-  async start(): Promise<void> {
-    await this.#reconcile();
-    if (this.#stopped) return;
-    const timer = this.#deps.clock.every(periodMs, () => {
-      this.#running = this.#running
-        .then(() => (this.#stopped ? undefined : this.#reconcile()))
-        .catch((error: unknown) => this.#deps.logger.warn("The service kubernetes was not brought up to date", { error }));
-    });
-    this.#cancel = () => timer.cancel();
+  start(): Promise<void> {
+    return this.#kept.start();
   }
 
   /** Takes this server out of the endpoints. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.#cancel();
-    await this.#running;
+    await this.#kept.stop();
     if (!this.#keepsEndpoints) return;
     const { advertiseAddress } = this.#options;
     await this.#deps.store.transact({ conditions: [], operations: [{ type: "delete", key: this.#leases + advertiseAddress }] });

@@ -2,8 +2,13 @@
 // for by name come from anywhere; others are drawn at random from the upper part while it lasts, so that the lower part
 // stays free for those who choose (upstream's static band).
 
+/** A number of a range; beyond 2^53 - 1, where not every number is a double, a bigint. */
+export type PoolNumber = number | bigint;
+
 export interface NumberPoolOptions {
   readonly size: number;
+  /** Numbers from here on are given to those who choose alone. Default: size. */
+  readonly drawnBelow?: number;
   /** Numbers below this are drawn only when no other is free. */
   readonly staticBand: number;
   /** A number in [0, 1). */
@@ -20,15 +25,17 @@ export function staticBandOf(
 
 export class NumberPool {
   readonly #size: number;
+  readonly #drawnBelow: number;
   readonly #staticBand: number;
   readonly #random: () => number;
   /** How many holders each taken number is known to have: more than one only where stores disagree. */
-  readonly #held = new Map<number, number>();
+  readonly #held = new Map<PoolNumber, number>();
   /** Taken for writes that are not seen in the store yet. */
-  readonly #reserved = new Set<number>();
+  readonly #reserved = new Set<PoolNumber>();
 
-  constructor({ size, staticBand, random }: NumberPoolOptions) {
+  constructor({ size, drawnBelow = size, staticBand, random }: NumberPoolOptions) {
     this.#size = size;
+    this.#drawnBelow = drawnBelow;
     this.#staticBand = staticBand;
     this.#random = random;
   }
@@ -45,12 +52,12 @@ export class NumberPool {
     return this.#size - this.allocated;
   }
 
-  isFree(number: number): boolean {
+  isFree(number: PoolNumber): boolean {
     return !this.#held.has(number) && !this.#reserved.has(number);
   }
 
   /** Takes a number by name; false where it is taken. */
-  reserve(number: number): boolean {
+  reserve(number: PoolNumber): boolean {
     if (!this.isFree(number)) {
       this.refused.static++;
       return false;
@@ -62,7 +69,7 @@ export class NumberPool {
 
   /** Takes any number; undefined where all are taken. */
   reserveAny(): number | undefined {
-    const number = this.#draw(this.#staticBand, this.#size) ?? this.#draw(0, this.#staticBand);
+    const number = this.#draw(this.#staticBand, this.#drawnBelow) ?? this.#draw(0, this.#staticBand);
     if (number === undefined) this.refused.dynamic++;
     else {
       this.given.dynamic++;
@@ -72,18 +79,18 @@ export class NumberPool {
   }
 
   /** Gives a reserved number back. */
-  cancel(number: number): void {
+  cancel(number: PoolNumber): void {
     this.#reserved.delete(number);
   }
 
   /** An object in the store holds it. */
-  hold(number: number): void {
+  hold(number: PoolNumber): void {
     this.#reserved.delete(number);
     this.#held.set(number, (this.#held.get(number) ?? 0) + 1);
   }
 
   /** The object is gone, or holds another. */
-  release(number: number): void {
+  release(number: PoolNumber): void {
     const holders = this.#held.get(number) ?? 0;
     if (holders > 1) this.#held.set(number, holders - 1);
     else this.#held.delete(number);

@@ -105,6 +105,11 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
    */
   readonly defaults?: (object: T, nowMs?: number) => T;
   /**
+   * Completes what older servers stored otherwise than by leaving out what has a default: on objects read from storage alone,
+   * after their defaults. Returns the same object where nothing was missing.
+   */
+  readonly completed?: (object: T) => T;
+  /**
    * Takes away the fields behind feature gates that are off: before a strategy prepares the object, after admission has seen it.
    * `old` is what an update goes over.
    */

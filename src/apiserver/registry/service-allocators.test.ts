@@ -59,6 +59,18 @@ describe("cluster IPs", () => {
     );
   });
 
+  it("can be chosen, and are drawn, anywhere in a range that is larger than there are numbers", async () => {
+    await server.stop();
+    start("2001:db8::/64");
+    const last = "2001:db8::ffff:ffff:ffff:ffff";
+    expect(specOf(await create("last", { clusterIP: last })).clusterIP).toBe(last);
+    expect((await server.send("GET", `/apis/networking.k8s.io/v1/ipaddresses/${last}`)).status).toBe(200);
+    expect((await create("again", { clusterIP: last })).body.message).toContain("already allocated");
+    expect((await create("beside", { clusterIP: "2001:db8::ffff:ffff:ffff:fffe" })).status).toBe(201);
+    expect((await create("first", { clusterIP: "2001:db8::" })).status).toBe(422);
+    expect(specOf(await create("any")).clusterIP).toMatch(/^2001:db8::[\da-f:]+$/);
+  });
+
   it("run out, and come back with the deletion of their service", async () => {
     await server.stop();
     start("10.0.0.0/30");

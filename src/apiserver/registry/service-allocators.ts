@@ -17,7 +17,7 @@ import type { MetricsRegistry } from "../../base/metrics.ts";
 import type { Informer } from "../../client/informer.ts";
 import type { Condition, Operation } from "../../storage/store.ts";
 import { registerAllocatorMetrics } from "./allocator-metrics.ts";
-import { NumberPool, staticBandOf } from "./number-pool.ts";
+import { NumberPool, type PoolNumber, staticBandOf } from "./number-pool.ts";
 import type { Companions } from "./resource-store.ts";
 import { isHeadless, withBothAddressFields, withIpFamilies } from "./service-families.ts";
 import {
@@ -51,7 +51,7 @@ export function createServiceAllocators(stores: ResourceStores, options: Service
 
 /** What one write has reserved. */
 interface Taken {
-  readonly addresses: { readonly range: ServiceIpRange; readonly number: number }[];
+  readonly addresses: { readonly range: ServiceIpRange; readonly number: PoolNumber }[];
   readonly ports: number[];
 }
 

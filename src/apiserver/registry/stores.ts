@@ -218,7 +218,7 @@ class Stores implements ResourceStores {
     const knownStore = (known && this.#storesOfCaches.get(known)) ?? { store: this.store };
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
-    const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
+    const defaults = definition.sharesStorageOf ? undefined : defaultsOfStored(definition);
     const selectable = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
     const fields = this.#options.shards ? [...selectable, uidOf] : selectable;
     const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
@@ -272,3 +272,8 @@ function describedKind({ type, custom }: ResourceDefinition): string {
 
 /** Of groups whose package is not called after them. */
 const goPackages: Readonly<Record<string, string>> = { "events.k8s.io": "core", "internal.apiserver.k8s.io": "apiserverinternal" };
+
+/** What objects that are read from storage are given. */
+function defaultsOfStored({ defaults, completed }: ResourceDefinition): ResourceDefinition["defaults"] {
+  return defaults && completed ? (object) => completed(defaults(object)) : (defaults ?? completed);
+}

@@ -7,7 +7,7 @@ import type { TokenTracking } from "../../apiserver/authn/legacy-token-tracking.
 import { bootstrapPolicy } from "../../apiserver/authz/bootstrap-policy.ts";
 import { gatedRoles } from "../../apiserver/authz/gated-roles.ts";
 import { reconcileBootstrapPolicy } from "../../apiserver/authz/reconcile-bootstrap-policy.ts";
-import { ensurePriorityClasses, ensureServiceCidr, ensureSystemNamespaces } from "../../apiserver/bootstrap.ts";
+import { ensurePriorityClasses } from "../../apiserver/bootstrap.ts";
 import { reconcileFlowControlDefaults } from "../../apiserver/flow-control/reconcile-defaults.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import type { Client } from "../../client/client.ts";
@@ -19,7 +19,6 @@ export interface BootstrapFacts {
   readonly authenticationMap: AuthenticationConfigMap;
   readonly tokenTracking: TokenTracking;
   readonly peers: Peers;
-  readonly nowMs: number;
   readonly serves: (type: ResourceType) => boolean;
   /** Whether storage versions are served, for whose collector there is a role then. */
   readonly storageVersions: boolean;
@@ -27,15 +26,14 @@ export interface BootstrapFacts {
 
 /** Resolves when all of it is there; each step is noted in `state`. */
 export async function bootstrap(client: Client, state: ServerState, facts: BootstrapFacts): Promise<void> {
-  const { settings, authenticationMap, tokenTracking, peers, nowMs, serves, storageVersions } = facts;
+  const { settings, authenticationMap, tokenTracking, peers, serves, storageVersions } = facts;
   const step = async (name: StartStep, work: Promise<void> | undefined): Promise<void> => {
     await work;
     state.ready.add(name);
   };
   /** Nothing is made of what is turned off. */
   const where = (type: ResourceType, work: () => Promise<void>): Promise<void> | undefined => (serves(type) ? work() : undefined);
-  await step("start-system-namespaces-controller", ensureSystemNamespaces(client));
-  const { serviceClusterIpRange } = settings;
+  await step("start-system-namespaces-controller", peers.startNamespaces());
   await Promise.all([
     step(
       "rbac/bootstrap-roles",
@@ -53,7 +51,7 @@ export async function bootstrap(client: Client, state: ServerState, facts: Boots
     ),
     step(
       "start-kubernetes-service-cidr-controller",
-      where(servicecidrs, () => ensureServiceCidr(client, serviceClusterIpRange, nowMs)),
+      where(servicecidrs, () => peers.startServiceCidr()),
     ),
     step("bootstrap-controller", peers.startService()),
   ]);

@@ -3,11 +3,14 @@
 // have asked for a lease.
 import { randomUUID } from "node:crypto";
 import type { ResourceType } from "../../api/resource-type.ts";
+import { ensureSystemNamespaces } from "../../apiserver/bootstrap.ts";
 import { coordinationGate } from "../../apiserver/coordination-options.ts";
 import type { HealthCheck } from "../../apiserver/health.ts";
 import type { ApiServerSettings } from "../../apiserver/options.ts";
 import { peerGate } from "../../apiserver/peer-options.ts";
+import { DefaultServiceCidr, serviceCidrControllerName } from "../../apiserver/peers/default-service-cidr.ts";
 import { apiServerIdentity, keepIdentityLease } from "../../apiserver/peers/identity-lease.ts";
+import { Kept } from "../../apiserver/peers/kept.ts";
 import { KubernetesService } from "../../apiserver/peers/kubernetes-service.ts";
 import { keepPeerEndpoint } from "../../apiserver/peers/peer-endpoints.ts";
 import { startServiceRepair } from "../../apiserver/registry/service-repair.ts";
@@ -20,8 +23,12 @@ import { createEventRecorder } from "../../client/event-recorder.ts";
 import type { QueueFigures } from "../../client/queue-figures.ts";
 
 export interface Peers extends Running {
+  /** Resolves when the system's namespaces are there. */
+  startNamespaces(): Promise<void>;
   /** Resolves when the service "kubernetes" is there. */
   startService(): Promise<void>;
+  /** Resolves when the ServiceCIDR "kubernetes" is there. */
+  startServiceCidr(): Promise<void>;
   /** To be called when the system's namespaces and service ranges are there. */
   startLoops(): Promise<void>;
 }
@@ -79,9 +86,19 @@ export function createPeers(
     else named.warn("Nobody is elected: --runtime-config does not turn on coordination.k8s.io/v1beta1");
   };
   return {
+    startNamespaces() {
+      const named = logger.named("system-namespaces");
+      const reconcile = (): Promise<void> => ensureSystemNamespaces(client);
+      return stack.add(new Kept({ clock, logger: named, what: "A system namespace", periodMs: 60_000, reconcile })).start();
+    },
     startService() {
       stack.add(service);
       return service.start();
+    },
+    startServiceCidr() {
+      const named = logger.named("service-cidr");
+      const recorder = stack.add(createEventRecorder({ client, clock, logger, component: serviceCidrControllerName }));
+      return stack.add(new DefaultServiceCidr({ client, clock, logger: named, recorder }, serviceClusterIpRange)).start();
     },
     async startLoops() {
       const known: Running[] = [];

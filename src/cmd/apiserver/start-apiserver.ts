@@ -129,7 +129,7 @@ function startLoops(opened: OpenedApiServer, { client, https, state }: Serving):
   const types = apis.definitions.map(({ type }) => type);
   const storageVersions = types.some(({ resource }) => resource === "storageversions");
   return Promise.all([
-    bootstrap(client, state, { serves, storageVersions, settings, authenticationMap, tokenTracking, peers, nowMs: clock.now() }),
+    bootstrap(client, state, { serves, storageVersions, settings, authenticationMap, tokenTracking, peers }),
     aggregator.start(client, types),
     opened.peerProxy?.start(),
   ]).then(() => undefined);

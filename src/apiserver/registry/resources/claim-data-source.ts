@@ -8,6 +8,12 @@ export function withClaimDataSource(claim: PersistentVolumeClaim, old: Persisten
   return spec === claim.spec ? claim : { ...claim, spec };
 }
 
+/** As a claim is read that an older server stored with one of the fields alone. The same claim where nothing was missing. */
+export function completedClaim(claim: PersistentVolumeClaim): PersistentVolumeClaim {
+  const spec = claim.spec && withBothSources(claim.spec);
+  return spec === claim.spec || !spec ? claim : { ...claim, spec };
+}
+
 function withoutForeignSource(given: PersistentVolumeClaimSpec, old: PersistentVolumeClaimSpec | undefined): PersistentVolumeClaimSpec {
   let spec = given;
   // Sources in other namespaces are behind a feature gate that is off.

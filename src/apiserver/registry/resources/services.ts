@@ -13,20 +13,15 @@ import { validateEndpointSlice, validateEndpoints } from "../../../api/validatio
 import { withoutTrailingDash } from "../../../api/validation/object-meta.ts";
 import { validateService, validateServiceStatus } from "../../../api/validation/service.ts";
 import { withStatusOf } from "../plain-resource.ts";
+import { withBothAddressFields } from "../service-families.ts";
 import { describe, withFirstGeneration } from "./describe.ts";
 import { withoutFieldsOfOldType } from "./service-types.ts";
 import { serviceWarnings } from "./service-warnings.ts";
-
-/** A name outside the cluster has no traffic within it; what is no policy at all is left to be refused. */
-function withoutInternalTraffic(service: Service): Service {
-  const policy: string | undefined = service.spec?.internalTrafficPolicy;
-  if (service.spec?.type !== "ExternalName" || (policy !== "Cluster" && policy !== "Local")) return service;
-  const { internalTrafficPolicy: _, ...spec } = service.spec;
-  return { ...service, spec };
-}
+import { completedService, withoutInternalTraffic } from "./stored-services.ts";
 
 export const serviceDefinition = describe<Service>(services, {
   defaults: defaultService,
+  completed: completedService,
   validateName: (name, prefix) => isDNS1123Label(prefix ? withoutTrailingDash(name) : name),
   countsGeneration: false,
   create: {
@@ -35,7 +30,8 @@ export const serviceDefinition = describe<Service>(services, {
     warnings: (service) => serviceWarnings(service),
   },
   update: {
-    prepare: (service, old) => withoutInternalTraffic(withoutFieldsOfOldType(withStatusOf(service, old), old)),
+    // Who says one address of two fields means both, also where its new type has none.
+    prepare: (service, old) => withoutInternalTraffic(withoutFieldsOfOldType(withBothAddressFields(withStatusOf(service, old), old), old)),
     validate: validateService,
     warnings: serviceWarnings,
   },

@@ -40,7 +40,7 @@ import {
   validateVolumeAttributesClass,
 } from "../../../api/validation/storage.ts";
 import { formatTime } from "../../../base/clock.ts";
-import { withClaimDataSource } from "./claim-data-source.ts";
+import { completedClaim, withClaimDataSource } from "./claim-data-source.ts";
 import { checked, describe, statusKeepsMetadata, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 import { claimWarnings, storageCapacityWarnings, storageClassWarnings, volumeWarnings } from "./storage-warnings.ts";
 
@@ -77,6 +77,7 @@ export const persistentVolumeDefinition = describe<PersistentVolume>(persistentv
 export const persistentVolumeClaimDefinition = describe(persistentvolumeclaims, {
   metadataOnUpdate: ["changes", "whole"],
   defaults: defaultPersistentVolumeClaim,
+  completed: completedClaim,
   countsGeneration: false,
   create: {
     prepare: (claim) => withClaimDataSource({ ...claim, status: { phase: "Pending" } }, undefined),
