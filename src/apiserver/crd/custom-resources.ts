@@ -187,6 +187,9 @@ async function settleStatus(
   return true;
 }
 
+const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };
+const neverEstablished = { active: false, reason: "NeverEstablished", message: "resource was never established" };
+
 /** Deletes the objects of a definition that is being deleted, then lets it go. */
 async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDefinition, signal: AbortSignal): Promise<KeyOutcome> {
   const { client, clock, stores } = deps;
@@ -201,10 +204,10 @@ async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDe
   const { store, prefix } = stores.keySpace(customKeySpace(definition));
   const remaining = await removeInstances(store, { prefix, nowMs: clock.now(), signal });
   if (remaining > 0) return { kind: "after", delayMs: remainingMs };
-  const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };
   const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== instanceCleanupFinalizer);
   // One write of the status, which may take finalizers away: whatever else is wrong with the definition does not hold it up.
-  const status = withTermination(definition, completed, clock.now()) ?? definition.status;
+  const why = isConditionTrue(definition.status?.conditions, "Established") ? completed : neverEstablished;
+  const status = withTermination(definition, why, clock.now()) ?? definition.status;
   const last = { ...definition, metadata: { ...metadata, finalizers }, ...(status ? { status } : {}) };
   await client.updateStatus(customresourcedefinitions, last, { signal });
   return done;

@@ -215,8 +215,9 @@ class Stores implements ResourceStores {
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
+    const { storedVersions } = definition;
     const fields = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
-    const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
+    const codec = new ObjectCodec({ prefix, storedVersions, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const figures = this.#options.figuresOf?.(definition.type);
     const base = this.#storeOf(definition.type);

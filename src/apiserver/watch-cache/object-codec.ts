@@ -20,6 +20,8 @@ function withSharedOwners<T extends KubernetesObject>(object: T): T {
 export interface ObjectCodecOptions<T extends KubernetesObject> {
   /** The resource's key prefix: "/registry/pods/". */
   readonly prefix: string;
+  /** By apiVersion: how objects that are stored in another version are read. */
+  readonly storedVersions?: Readonly<Record<string, (stored: KubernetesObject) => T>> | undefined;
   /** Upstream's defaults for fields that were added after the object was stored. Gives the same object where nothing was missing. */
   readonly defaults?: ((object: T) => T) | undefined;
   /** How selectors read the fields of what is stored. */
@@ -114,7 +116,9 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     } catch (cause) {
       throw new Error(`the value stored at ${storageKey} is not JSON`, { cause });
     }
-    const object = this.#options.defaults ? this.#options.defaults(parsed) : parsed;
+    const { storedVersions, defaults } = this.#options;
+    const current = storedVersions?.[parsed.apiVersion]?.(parsed) ?? parsed;
+    const object = defaults ? defaults(current) : current;
     return { object, isAsStored: object === parsed };
   }
 

@@ -11,6 +11,7 @@ import {
   defaultValidatingPolicyBinding,
   defaultValidatingWebhooks,
 } from "../../../api/defaults/admission.ts";
+import { definitionFromV1beta1 } from "../../../api/conversion/custom-resource-definition.ts";
 import { defaultApiService, defaultCustomResourceDefinition } from "../../../api/defaults/extension.ts";
 import { defaultFlowSchema, defaultPriorityLevel } from "../../../api/defaults/flowcontrol.ts";
 import {
@@ -166,6 +167,7 @@ function withStoredVersion(definition: CustomResourceDefinition): CustomResource
 
 export const customResourceDefinitionDefinition = describe<CustomResourceDefinition>(customresourcedefinitions, {
   validateName: definitionName,
+  storedVersions: { "apiextensions.k8s.io/v1beta1": definitionFromV1beta1 },
   defaults: defaultCustomResourceDefinition,
   create: {
     prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
