@@ -111,7 +111,7 @@ function ofLevel(gate: Gate, given: GateValues): boolean | undefined {
 
 /**
  * --feature-gates of a component whose gates cannot be turned, or only these: "A=true,B=false", repeatable. Where upstream's
- * can be told of several components, names may begin with "kube:".
+ * can be told of several components, names may begin with "kube:" or, which is the same, ":".
  */
 export function featureGatesFlag(support: GateSupport): FlagType<GateValues> {
   return {
@@ -135,7 +135,7 @@ const withComponents: ReadonlySet<GatedComponent> = new Set(["apiserver", "contr
 function ownPair(pair: string, component: GatedComponent): string {
   const [, name, rest = ""] = /^([^:=]*):(.*)$/.exec(pair) ?? [];
   if (name === undefined || !withComponents.has(component)) return pair;
-  if (name !== "kube") throw new Error(`component not registered: ${name}`);
+  if (name !== "kube" && name !== "") throw new Error(`component not registered: ${name}`);
   return rest;
 }
 
