@@ -62,6 +62,8 @@ export interface ResourceStores extends Running {
   find(group: string, version: string, resource: string): ResourceStore | undefined;
   /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
+  /** Whether the objects of a built-in resource lie there, in whatever version. */
+  hasBuiltInAt(storagePath: string): boolean;
   /** Every store of the same objects, itself included. The list is another one after a change. */
   sharing(store: ResourceStore): readonly ResourceStore[];
   /**
@@ -138,6 +140,11 @@ class Stores implements ResourceStores {
   hasGroup(group: string): boolean {
     for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
     return false;
+  }
+
+  hasBuiltInAt(storagePath: string): boolean {
+    const served = this.#sharing.get(storagePath) ?? [];
+    return served.some(({ definition }) => !definition.custom) || this.#unserved.some((unserved) => unserved.storagePath === storagePath);
   }
 
   sharing({ definition: { storagePath } }: ResourceStore): readonly ResourceStore[] {
