@@ -59,7 +59,11 @@ describe("definitionFromV1beta1()", () => {
 
   it("has the defaults of its version: one version, namespaced, with unknown fields", () => {
     const { spec } = definitionFromV1beta1(stored({ version: "v1", scope: undefined, preserveUnknownFields: undefined }));
-    expect(spec).toMatchObject({ scope: "Namespaced", preserveUnknownFields: true, versions: [{ name: "v1", served: true, storage: true }] });
+    expect(spec).toMatchObject({
+      scope: "Namespaced",
+      preserveUnknownFields: true,
+      versions: [{ name: "v1", served: true, storage: true }],
+    });
   });
 
   it("gathers what says how a webhook is called", () => {

@@ -122,15 +122,23 @@ describe("startCustomResources()", () => {
   });
 
   it.each([
-    ["apiservices.apiregistration.k8s.io", "v1.example.com", { group: "example.com", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 }],
-    ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.com", widgetDefinition().spec],
+    [
+      "apiservices.apiregistration.k8s.io",
+      "v1.example.com",
+      { group: "example.com", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 },
+    ],
+    ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.com", (widgetDefinition() as { readonly spec: object }).spec],
   ])("deletes no built-in objects with a definition that has their group and plural: %s", async (name, kept, spec) => {
     const [plural = "", ...rest] = name.split(".");
     const group = rest.join(".");
     const path = `/apis/${group}/v1/${plural}`;
     expect((await fixture.send("POST", path, { body: { metadata: { name: kept }, spec } })).status).toBe(201);
     const annotations = { "api-approved.kubernetes.io": "unapproved, testing only" };
-    const definition = widgetDefinition({ group, scope: "Cluster", names: { plural, singular: "other", kind: "Other", listKind: "OtherList" } });
+    const definition = widgetDefinition({
+      group,
+      scope: "Cluster",
+      names: { plural, singular: "other", kind: "Other", listKind: "OtherList" },
+    });
     // What keeps the definition shows what became of its objects.
     await define({ ...definition, metadata: { name, annotations, finalizers: ["example.com/wait"] } });
     await fixture.send("DELETE", `${definitions}/${name}`);

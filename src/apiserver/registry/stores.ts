@@ -121,6 +121,7 @@ class Stores implements ResourceStores {
     // Those that own their key space first: their defaults apply to what lies there.
     for (const definition of definitions) if (!definition.sharesStorageOf) this.add(definition);
     for (const definition of definitions) if (definition.sharesStorageOf) this.add(definition);
+    for (const definition of [...definitions, ...unserved]) this.#readStoredVersions(definition);
   }
 
   get all(): Iterable<ResourceStore> {
@@ -186,6 +187,15 @@ class Stores implements ResourceStores {
     return { store: this.#options.storeFor?.(store, type, prefix) ?? store, prefix };
   }
 
+  /** Another server may have stored objects in any of their versions, whether or not it is served here. */
+  #readStoredVersions({ type, storagePath, sharesStorageOf, storedVersions = {} }: ResourceDefinition): void {
+    const cache = this.#caches.get(storagePath);
+    const codec = cache && this.#codecs.get(cache);
+    if (!codec) return;
+    if (sharesStorageOf) codec.readsVersion(apiVersionOf(type), sharesStorageOf.toStored);
+    for (const [apiVersion, convert] of Object.entries(storedVersions)) codec.readsVersion(apiVersion, convert);
+  }
+
   #storeOf(type: ResourceType): Store {
     return this.#options.keptIn?.(type) ?? this.store;
   }
@@ -222,9 +232,8 @@ class Stores implements ResourceStores {
     if (known && knownCodec) return { cache: known, codec: knownCodec, prefix, ...knownStore };
     // What only sees the objects of another version adds its defaults in its view of them.
     const defaults = definition.sharesStorageOf ? undefined : definition.defaults;
-    const { storedVersions } = definition;
     const fields = definition.sharesStorageOf ? [] : Object.values(definition.selectableFields ?? {});
-    const codec = new ObjectCodec({ prefix, storedVersions, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
+    const codec = new ObjectCodec({ prefix, defaults, fields, recent: this.#recent, onObject: this.#options.onObject });
     const { log = silentLogger, events, maxPending } = this.#options;
     const figures = this.#options.figuresOf?.(definition.type);
     const base = this.#storeOf(definition.type);

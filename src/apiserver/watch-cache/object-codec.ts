@@ -20,8 +20,6 @@ function withSharedOwners<T extends KubernetesObject>(object: T): T {
 export interface ObjectCodecOptions<T extends KubernetesObject> {
   /** The resource's key prefix: "/registry/pods/". */
   readonly prefix: string;
-  /** By apiVersion: how objects that are stored in another version are read. */
-  readonly storedVersions?: Readonly<Record<string, (stored: KubernetesObject) => T>> | undefined;
   /** Upstream's defaults for fields that were added after the object was stored. Gives the same object where nothing was missing. */
   readonly defaults?: ((object: T) => T) | undefined;
   /** How selectors read the fields of what is stored. */
@@ -44,6 +42,8 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
   readonly #options: ObjectCodecOptions<T>;
   /** The object as it was written, until there is a version of it. */
   readonly #known = new WeakMap<Uint8Array, { object: T | undefined; version: ObjectVersion<T> | undefined }>();
+  /** By apiVersion. */
+  readonly #otherVersions = new Map<string, (stored: KubernetesObject) => T>();
   #typePrefix = { kind: "", apiVersion: "", text: "" };
   /** Labels of objects that are not decoded, by their JSON: the pods of a template have the same. */
   readonly #labels = new Map<string, NonNullable<Labels>>();
@@ -52,6 +52,11 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     this.#options = options;
     this.fields = options.fields ?? [];
     this.recent = options.recent ?? new RecentObjects();
+  }
+
+  /** How objects are read that are stored in another version, which is given by its apiVersion. */
+  readsVersion(apiVersion: string, convert: (stored: KubernetesObject) => T): void {
+    this.#otherVersions.set(apiVersion, convert);
   }
 
   /** The bytes to store for an object (its resource version is left out). */
@@ -116,8 +121,8 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     } catch (cause) {
       throw new Error(`the value stored at ${storageKey} is not JSON`, { cause });
     }
-    const { storedVersions, defaults } = this.#options;
-    const current = storedVersions?.[parsed.apiVersion]?.(parsed) ?? parsed;
+    const { defaults } = this.#options;
+    const current = this.#otherVersions.get(parsed.apiVersion)?.(parsed) ?? parsed;
     const object = defaults ? defaults(current) : current;
     return { object, isAsStored: object === parsed };
   }

@@ -28,7 +28,8 @@ export function toStoreError(error: unknown, revision: number): unknown {
   if (!(error instanceof RpcError)) return error;
   if (isCompacted(error)) return new CompactedError(revision + 1);
   if (error.code === "OUT_OF_RANGE" && error.details.endsWith("future revision")) return new FutureRevisionError(revision - 1);
-  if (error.code === "INVALID_ARGUMENT" && error.details === requestTooLarge) return new WriteTooLargeError(error.details, { cause: error });
+  if (error.code === "INVALID_ARGUMENT" && error.details === requestTooLarge)
+    return new WriteTooLargeError(error.details, { cause: error });
   if (error.code === "RESOURCE_EXHAUSTED" && error.details.includes("database space exceeded"))
     return new StoreFullError("etcd has reached its space quota (alarm NOSPACE): compact, defragment and disarm it", { cause: error });
   return error;

@@ -3,6 +3,7 @@
 import { checkExpression } from "../../../api/cel/expression-check.ts";
 import { analyzeRules } from "../../../api/cel/rule-compiler.ts";
 import { compileSchemaRules } from "../../../api/cel/validate-rules.ts";
+import { definitionFromV1beta1 } from "../../../api/conversion/custom-resource-definition.ts";
 import {
   defaultMutatingPolicy,
   defaultMutatingPolicyBinding,
@@ -11,7 +12,6 @@ import {
   defaultValidatingPolicyBinding,
   defaultValidatingWebhooks,
 } from "../../../api/defaults/admission.ts";
-import { definitionFromV1beta1 } from "../../../api/conversion/custom-resource-definition.ts";
 import { defaultApiService, defaultCustomResourceDefinition } from "../../../api/defaults/extension.ts";
 import { defaultFlowSchema, defaultPriorityLevel } from "../../../api/defaults/flowcontrol.ts";
 import {
