@@ -161,6 +161,14 @@ export class StoreFullError extends Error {
   }
 }
 
+/** The store takes no write as large as this one, which has not happened. */
+export class WriteTooLargeError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "WriteTooLargeError";
+  }
+}
+
 /** The end of the range of all keys with this prefix. */
 export function prefixEnd(prefix: string): string {
   // Keys are ASCII paths; the last character is never U+FFFF, so the next code unit is the end of the prefix.

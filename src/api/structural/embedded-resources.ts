@@ -1,13 +1,13 @@
 // Whole objects inside of a custom object (x-kubernetes-embedded-resource): their apiVersion, kind and metadata have the
 // types that they have at the root of an object.
-import { DecodeError, decodeObject } from "../encode/decode.ts";
+import { DecodeError } from "../encode/decode.ts";
 import { FieldError, invalidValue, required } from "../meta/field-error.ts";
 import { isDNS1035Label, isPathSegmentName, isPathSegmentPrefix } from "../meta/names.ts";
 import type { KubernetesObject } from "../meta/object.ts";
-import { builtInSchemas } from "../schema/schema.ts";
 import type { ObjectMeta } from "../types/meta-v1.ts";
 import { validateObjectMeta } from "../validation/object-meta.ts";
 import { isJsonObject, type JsonObject, sortedJson } from "./json.ts";
+import { decodeMetadata, readMetadata } from "./object-metadata.ts";
 import type { StructuralNode } from "./structural-node.ts";
 import { UnknownFields } from "./unknown-fields.ts";
 
@@ -69,34 +69,15 @@ function coerceMetaField(field: string, value: unknown, path: string, coercion: 
 }
 
 function coerceMetadata(value: unknown, path: string, { dropInvalid, unknown }: Coercion): unknown {
+  if (dropInvalid) return readMetadata(value);
   try {
     const decoded = decodeMetadata(value);
     for (const field of decoded.unknown) unknown.add(`${path}.${field}`);
     return decoded.object;
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
-    if (!dropInvalid) throw new DecodeError(invalidValue(path, sortedJson(value), error.message).message);
-    return isJsonObject(value) ? decodableFields(value) : value;
+    throw new DecodeError(invalidValue(path, sortedJson(value), error.message).message);
   }
-}
-
-function decodeMetadata(value: unknown): Coerced {
-  if (value === null || isJsonObject(value)) return decodeObject(builtInSchemas.get("meta-v1.ObjectMeta"), value);
-  const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
-  throw new DecodeError(`json: cannot unmarshal ${found} into Go value of type v1.ObjectMeta`);
-}
-
-/** Metadata without the fields that cannot be decoded. */
-function decodableFields(metadata: JsonObject): JsonObject {
-  const kept: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(metadata)) {
-    try {
-      Object.assign(kept, decodeMetadata({ [field]: value }).object);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-    }
-  }
-  return kept;
 }
 
 /** Problems of the apiVersion, kind and metadata of embedded resources. */

@@ -1,9 +1,9 @@
 // Reading custom objects: metadata is of the type that all objects have, all else is what the schema of the version knows.
 // In requests, wrong metadata is refused and unknown fields are told; in what is stored they are left out.
-import { DecodeError, decodeObject } from "../../api/encode/decode.ts";
 import { withPlainNumbers } from "../../api/encode/json-text.ts";
-import { builtInSchemas } from "../../api/schema/schema.ts";
 import type { CompiledSchema, DecodeOptions } from "../../api/structural/compile-schema.ts";
+import type { JsonObject } from "../../api/structural/json.ts";
+import { decodeMetadata } from "../../api/structural/object-metadata.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -23,21 +23,18 @@ export function decodeCustom(
  * not allow it, such as null. Throws DecodeError.
  */
 export function decodeApplied(schema: CompiledSchema, value: unknown): Fields {
-  return schema.applyDefaults(withDecodedMetadata(value as Fields).object);
+  return withDefaults(schema, withDecodedMetadata(value as Fields).object as JsonObject);
+}
+
+/** A decoded object with its defaults; what they say of the metadata of embedded resources that metadata does not have is left out. */
+export function withDefaults<T extends object>(schema: CompiledSchema, object: T): T {
+  const filled = schema.applyDefaults(object);
+  return filled === object ? object : (schema.coerceMetadata(filled as unknown as JsonObject).object as unknown as T);
 }
 
 function withDecodedMetadata(sent: Fields): { readonly object: Fields; readonly unknown: readonly string[] } {
   const { metadata, ...rest } = sent;
   if (metadata === undefined || metadata === null) return { object: rest, unknown: [] };
   const { object, unknown } = decodeMetadata(metadata);
-  return { object: { ...rest, metadata: object }, unknown };
-}
-
-function decodeMetadata(value: unknown): { readonly object: Fields; readonly unknown: readonly string[] } {
-  if (typeof value !== "object" || Array.isArray(value)) {
-    const found = Array.isArray(value) ? "array" : typeof value === "boolean" ? "bool" : typeof value;
-    throw new DecodeError(`json: cannot unmarshal ${found} into Go value of type v1.ObjectMeta`);
-  }
-  const { object, unknown } = decodeObject(builtInSchemas.get("meta-v1.ObjectMeta"), value);
-  return { object, unknown: unknown.map((path) => `metadata.${path}`) };
+  return { object: { ...rest, metadata: object }, unknown: unknown.map((path) => `metadata.${path}`) };
 }

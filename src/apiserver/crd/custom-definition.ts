@@ -13,7 +13,7 @@ import { withMetadata } from "../registry/object-meta.ts";
 import { withStatusOf } from "../registry/plain-resource.ts";
 import type { CustomRules, ResourceDefinition, ScalePaths, UpdateStrategy } from "../registry/resource-definition.ts";
 import type { ObjectConverter } from "./conversion-webhook.ts";
-import { decodeApplied, decodeCustom } from "./custom-decode.ts";
+import { decodeApplied, decodeCustom, withDefaults } from "./custom-decode.ts";
 import { customStorage, type VersionSchemas, versionSchemas } from "./custom-storage.ts";
 import { customTable } from "./custom-table.ts";
 import { finalizerWarnings } from "./finalizer-warnings.ts";
@@ -130,7 +130,7 @@ function customDefinition(version: CustomResourceDefinitionVersion, parts: Defin
     storagePath: customStoragePath(definition),
     sharesStorageOf: { type, ...customStorage({ served, stored, schemas, convert }) },
     ...(deprecation === undefined ? {} : { deprecation }),
-    defaults: (object) => schema().applyDefaults(object),
+    defaults: (object) => withDefaults(schema(), object),
     countsGeneration: false,
     allowUnconditionalUpdate: false,
     ...strategies(type, version, schema, scale),

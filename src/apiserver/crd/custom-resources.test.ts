@@ -121,6 +121,43 @@ describe("startCustomResources()", () => {
     expect(watch.events.map(({ type }) => type)).toEqual(["ADDED", "MODIFIED", "DELETED"]);
   });
 
+  it.each([
+    [
+      "apiservices.apiregistration.k8s.io",
+      "v1.example.com",
+      { group: "example.com", version: "v1", groupPriorityMinimum: 1, versionPriority: 1 },
+    ],
+    ["customresourcedefinitions.apiextensions.k8s.io", "widgets.example.com", (widgetDefinition() as { readonly spec: object }).spec],
+  ])("deletes no built-in objects with a definition that has their group and plural: %s", async (name, kept, spec) => {
+    const [plural = "", ...rest] = name.split(".");
+    const group = rest.join(".");
+    const path = `/apis/${group}/v1/${plural}`;
+    expect((await fixture.send("POST", path, { body: { metadata: { name: kept }, spec } })).status).toBe(201);
+    const annotations = { "api-approved.kubernetes.io": "unapproved, testing only" };
+    const definition = widgetDefinition({
+      group,
+      scope: "Cluster",
+      names: { plural, singular: "other", kind: "Other", listKind: "OtherList" },
+    });
+    // What keeps the definition shows what became of its objects.
+    await define({ ...definition, metadata: { name, annotations, finalizers: ["example.com/wait"] } });
+    await fixture.send("DELETE", `${definitions}/${name}`);
+    await settle();
+    expect((await fixture.send("GET", `${path}/${kept}`)).status).toBe(200);
+    const { body } = await fixture.send("GET", `${definitions}/${name}`);
+    expect(conditionsOf(body)).toContain("Terminating=False OverlappingBuiltInResource");
+  });
+
+  it("says of a definition that was never established that there was nothing to delete", async () => {
+    await define(widgetDefinition());
+    const names = { plural: "others", singular: "widget", kind: "Other", listKind: "OtherList" };
+    await define({ ...widgetDefinition({ names }), metadata: { name: "others.example.com", finalizers: ["example.com/wait"] } });
+    await fixture.send("DELETE", `${definitions}/others.example.com`);
+    await settle();
+    const { body } = await fixture.send("GET", `${definitions}/others.example.com`);
+    expect(conditionsOf(body)).toContain("Terminating=False NeverEstablished");
+  });
+
   it("takes a name too many, and asks for one that is missing", async () => {
     await define(widgetDefinition());
     const body = { apiVersion: "example.com/v1", kind: "Widget", metadata: { name: "named" } };

@@ -187,6 +187,15 @@ async function settleStatus(
   return true;
 }
 
+const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };
+/** Of a definition with the group and plural of a built-in resource: what lies in their place is not its own to delete. */
+const overlapping = {
+  active: false,
+  reason: "OverlappingBuiltInResource",
+  message: "instances overlap with built-in resources in storage",
+};
+const neverEstablished = { active: false, reason: "NeverEstablished", message: "resource was never established" };
+
 /** Deletes the objects of a definition that is being deleted, then lets it go. */
 async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDefinition, signal: AbortSignal): Promise<KeyOutcome> {
   const { client, clock, stores } = deps;
@@ -198,13 +207,18 @@ async function terminate(deps: CustomResourcesDeps, definition: CustomResourceDe
     await client.updateStatus(customresourcedefinitions, { ...definition, status: begun }, { signal });
     return done;
   }
-  const { store, prefix } = stores.keySpace(customKeySpace(definition));
-  const remaining = await removeInstances(store, { prefix, nowMs: clock.now(), signal });
-  if (remaining > 0) return { kind: "after", delayMs: remainingMs };
-  const completed = { active: false, reason: "InstanceDeletionCompleted", message: "removed all instances" };
+  const space = customKeySpace(definition);
+  const overlaps = stores.hasBuiltInAt(space.storagePath);
+  if (!overlaps) {
+    const { store, prefix } = stores.keySpace(space);
+    const remaining = await removeInstances(store, { prefix, nowMs: clock.now(), signal });
+    if (remaining > 0) return { kind: "after", delayMs: remainingMs };
+  }
   const finalizers = metadata.finalizers.filter((finalizer) => finalizer !== instanceCleanupFinalizer);
   // One write of the status, which may take finalizers away: whatever else is wrong with the definition does not hold it up.
-  const status = withTermination(definition, completed, clock.now()) ?? definition.status;
+  const established = isConditionTrue(definition.status?.conditions, "Established");
+  const why = overlaps ? overlapping : established ? completed : neverEstablished;
+  const status = withTermination(definition, why, clock.now()) ?? definition.status;
   const last = { ...definition, metadata: { ...metadata, finalizers }, ...(status ? { status } : {}) };
   await client.updateStatus(customresourcedefinitions, last, { signal });
   return done;

@@ -8,7 +8,9 @@ import { StatusError } from "../../api/meta/status-error.ts";
 import { apiVersionOf } from "../../api/resource-type.ts";
 import type { CompiledSchema } from "../../api/structural/compile-schema.ts";
 import type { JsonObject } from "../../api/structural/json.ts";
+import { readMetadata } from "../../api/structural/object-metadata.ts";
 import type { CustomResourceDefinition, JSONSchemaProps } from "../../api/types/apiextensions-v1.ts";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ResourceDefinition } from "../registry/resource-definition.ts";
 import type { ObjectConverter } from "./conversion-webhook.ts";
 import { ConversionError } from "./convert-objects.ts";
@@ -56,7 +58,7 @@ export function customStorage({ served, stored, schemas, convert }: CustomStorag
     const { apiVersion } = object;
     if (!schemas.has(apiVersion)) throw conversionFailed(`request to convert CR from an invalid group/version: ${apiVersion}`);
     const options = { dropInvalid: true, preserveUnknownFields };
-    return withGeneration(asObject(schemas.of(apiVersion).decode(fieldsOf(object), options).object));
+    return withGeneration(asObject(schemas.of(apiVersion).decode(fieldsOf(withReadMetadata(object)), options).object));
   };
   const fitted = (object: KubernetesObject, apiVersion: string): KubernetesObject => fitTo(schemas, object, apiVersion);
   const fromStored = (object: KubernetesObject): KubernetesObject => {
@@ -109,6 +111,12 @@ function fitTo(schemas: VersionSchemas, object: KubernetesObject, apiVersion: st
 
 const inVersion = (object: KubernetesObject, apiVersion: string): KubernetesObject =>
   object.apiVersion === apiVersion ? object : { ...object, apiVersion };
+
+/** Metadata has its own type, whatever somebody has written into the store. */
+function withReadMetadata(object: KubernetesObject): KubernetesObject {
+  const metadata = readMetadata(object.metadata) as ObjectMeta;
+  return metadata === object.metadata ? object : { ...object, metadata };
+}
 
 /** Objects of the time before generations were counted. */
 function withGeneration(object: KubernetesObject): KubernetesObject {

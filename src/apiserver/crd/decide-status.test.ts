@@ -49,6 +49,16 @@ describe("decideStatus()", () => {
     expect(decideStatus(first, besides(first, [first]), 5000)).toBeUndefined();
   });
 
+  it("does not establish a definition whose webhook's authorities cannot be read, until they can", () => {
+    const conversion = (caBundle: string): object => ({
+      conversion: { strategy: "Webhook", webhook: { clientConfig: { url: "https://example.com", caBundle } } },
+    });
+    const unreadable = decided(definition("widgets", { spec: conversion("Cg==") }));
+    expect(told(unreadable.status)).toEqual(["NamesAccepted=True NoConflicts", "Established=False InvalidCABundle"]);
+    const mended = decided({ ...unreadable, spec: definition("widgets", { spec: conversion("") }).spec });
+    expect(told(mended.status)).toContain("Established=True InitialNamesAccepted");
+  });
+
   it("has nothing to say of names in another order of fields", () => {
     const names = { plural: "widgets", singular: "widget", shortNames: ["w"], kind: "Widget", listKind: "WidgetList", categories: ["all"] };
     const of = decided(definition("widgets", { spec: { names } }));

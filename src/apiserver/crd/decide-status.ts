@@ -11,6 +11,7 @@ import type {
   CustomResourceDefinitionNames,
   CustomResourceDefinitionStatus,
 } from "../../api/types/apiextensions-v1.ts";
+import { isUnreadableCABundle } from "../../api/validation/definition-allowances.ts";
 import { appendAll } from "../../base/append-all.ts";
 import { formatTime } from "../../base/clock.ts";
 import type { NamesInUse } from "./accepted-names.ts";
@@ -28,7 +29,7 @@ export function decideStatus(
   const { status } = definition;
   const { acceptedNames, condition } = acceptNames(definition, taken);
   let conditions = changed(status?.conditions ?? [], condition, nowMs);
-  conditions = changed(conditions, establishedCondition(conditions, condition.status === "True"), nowMs);
+  conditions = changed(conditions, establishedCondition(definition, conditions, condition.status === "True"), nowMs);
   const approval = approvalCondition(definition);
   if (approval) conditions = changed(conditions, approval, nowMs);
   const violations = nonStructuralCondition(definition);
@@ -48,14 +49,22 @@ function changed(conditions: readonly Condition[], wanted: Condition, nowMs: num
   return withCondition(conditions, { lastTransitionTime, ...why, status, type });
 }
 
-function establishedCondition(conditions: readonly Condition[], namesAccepted: boolean): Condition {
+function establishedCondition({ spec }: CustomResourceDefinition, conditions: readonly Condition[], namesAccepted: boolean): Condition {
   const known = findCondition(conditions, "Established");
   // Once established, it stays so: objects may exist.
   if (known?.status === "True") return known;
+  if (namesAccepted && isUnreadableCABundle(spec.conversion?.webhook?.clientConfig?.caBundle)) return invalidCABundle;
   return namesAccepted
     ? { type: "Established", status: "True", reason: "InitialNamesAccepted", message: "the initial names have been accepted" }
     : (known ?? { type: "Established", status: "False", reason: "NotAccepted", message: "not all names are accepted" });
 }
+
+const invalidCABundle: Condition = {
+  type: "Established",
+  status: "False",
+  reason: "InvalidCABundle",
+  message: "The conversion webhook CABundle is invalid",
+};
 
 interface Acceptance {
   readonly acceptedNames: CustomResourceDefinitionNames;

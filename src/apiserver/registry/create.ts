@@ -7,9 +7,10 @@ import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { ensureMayCreate } from "../authz/ensure-verb.ts";
 import { ObjectVersion } from "../watch-cache/object-version.ts";
 import { asAdmitted } from "./admitted-object.ts";
+import { commitFitting, type FittingCommit } from "./commit-fitting.ts";
 import { recordUpdate, withConstantFields } from "./field-management.ts";
 import { generateName, inNamespace, withMetadata, withoutRepeatedOwners, withSystemFields } from "./object-meta.ts";
-import type { CommitResult, Companions, ResourceStore } from "./resource-store.ts";
+import type { CommitResult, ResourceStore } from "./resource-store.ts";
 import { validateNewObject } from "./validate-object.ts";
 import {
   admissionRequest,
@@ -26,6 +27,8 @@ export interface CreateOptions {
   readonly fieldsManaged?: boolean;
   /** The request was authorized for another verb: that its user may create is asked before admission has the last word. */
   readonly byOtherVerb?: boolean;
+  /** See commit-fitting.ts. Default false. */
+  readonly keepsOwners?: boolean;
 }
 
 /** Of names made from one generateName. */
@@ -100,7 +103,7 @@ async function attemptCreate(
   store: ResourceStore,
   request: WriteRequest,
   prepared: KubernetesObject,
-  { byOtherVerb = false }: CreateOptions,
+  { byOtherVerb = false, keepsOwners = false }: CreateOptions,
 ): Promise<ObjectVersion | undefined> {
   const { definition, type } = store;
   let object = prepared;
@@ -123,7 +126,7 @@ async function attemptCreate(
     const revision = object.metadata.resourceVersion ?? "";
     if (revision !== "" && revision !== "0" && !request.dryRun)
       throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
-    const result = await commitNew(store, object, request.dryRun, await reservation?.companions());
+    const result = await commitNew(store, object, { dryRun: request.dryRun, companions: await reservation?.companions(), keepsOwners });
     stored = result.version !== undefined;
     if (!result.version) ({ contestedAt } = result);
     return result.version;
@@ -144,8 +147,7 @@ export function kindInErrors(
 async function commitNew(
   store: ResourceStore,
   object: KubernetesObject,
-  dryRun: boolean,
-  companions: Companions | undefined,
+  { dryRun, ...how }: Pick<FittingCommit, "companions" | "keepsOwners"> & { readonly dryRun: boolean },
 ): Promise<CommitResult> {
   const key = store.keyOf(object.metadata.namespace ?? "", object.metadata.name);
   if (dryRun) {
@@ -154,7 +156,7 @@ async function commitNew(
     // As it would be read, with the defaults of what its strategy has taken away, and with the resourceVersion that was sent.
     return { version: new ObjectVersion(key, store.asRead(store.definition.defaults?.(object) ?? object), 0) };
   }
-  const result = await store.commit(key, object, undefined, companions);
+  const result = await commitFitting(store, { key, object, over: undefined, ...how });
   if (!result.version && result.contestedAt === undefined) throw nameTaken(store, result.current, object.metadata.name);
   return result;
 }

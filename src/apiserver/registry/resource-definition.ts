@@ -99,6 +99,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     /** Whether an object that is served otherwise than it is stored would be stored otherwise now. Default: it would not. */
     readonly isOutdated?: (stored: KubernetesObject) => boolean;
   };
+  /** By apiVersion: how objects are read that lie in the store in a version which has no definition any more. */
+  readonly storedVersions?: Readonly<Record<string, (stored: KubernetesObject) => T>>;
   /**
    * Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where
    * nothing was missing. `nowMs` is when a write takes place, for defaults that say it; what is stored has them.

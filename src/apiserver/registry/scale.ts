@@ -61,7 +61,7 @@ function selectorText(selector: LabelSelector | Labels | undefined): string {
 export async function updateScale(
   env: WriteEnvironment,
   store: ResourceStore,
-  request: WriteRequest & Pick<UpdateRequest, "uid">,
+  request: WriteRequest & Pick<UpdateRequest, "uid" | "keepsOwners">,
   change: (scale: Scale) => Change,
 ): Promise<UpdateResult> {
   const kind = { group: scaleKind.group, version: scaleKind.version, kind: scaleKind.kind };

@@ -65,6 +65,8 @@ export interface ResourceStores extends Running {
   find(group: string, version: string, resource: string): ResourceStore | undefined;
   /** Whether a built-in resource is of this group. */
   hasGroup(group: string): boolean;
+  /** Whether the objects of a built-in resource lie there, in whatever version. */
+  hasBuiltInAt(storagePath: string): boolean;
   /** Every store of the same objects, itself included. The list is another one after a change. */
   sharing(store: ResourceStore): readonly ResourceStore[];
   /**
@@ -122,6 +124,7 @@ class Stores implements ResourceStores {
     // Those that own their key space first: their defaults apply to what lies there.
     for (const definition of definitions) if (!definition.sharesStorageOf) this.add(definition);
     for (const definition of definitions) if (definition.sharesStorageOf) this.add(definition);
+    for (const definition of [...definitions, ...unserved]) this.#readStoredVersions(definition);
   }
 
   get all(): Iterable<ResourceStore> {
@@ -141,6 +144,11 @@ class Stores implements ResourceStores {
   hasGroup(group: string): boolean {
     for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
     return false;
+  }
+
+  hasBuiltInAt(storagePath: string): boolean {
+    const served = this.#sharing.get(storagePath) ?? [];
+    return served.some(({ definition }) => !definition.custom) || this.#unserved.some((unserved) => unserved.storagePath === storagePath);
   }
 
   sharing({ definition: { storagePath } }: ResourceStore): readonly ResourceStore[] {
@@ -181,6 +189,15 @@ class Stores implements ResourceStores {
     const prefix = this.#prefixOf(storagePath);
     const store = this.#storeOf(type);
     return { store: this.#options.storeFor?.(store, type, prefix) ?? store, prefix };
+  }
+
+  /** Another server may have stored objects in any of their versions, whether or not it is served here. */
+  #readStoredVersions({ type, storagePath, sharesStorageOf, storedVersions = {} }: ResourceDefinition): void {
+    const cache = this.#caches.get(storagePath);
+    const codec = cache && this.#codecs.get(cache);
+    if (!codec) return;
+    if (sharesStorageOf) codec.readsVersion(apiVersionOf(type), sharesStorageOf.toStored);
+    for (const [apiVersion, convert] of Object.entries(storedVersions)) codec.readsVersion(apiVersion, convert);
   }
 
   #storeOf(type: ResourceType): Store {

@@ -9,6 +9,7 @@ import type { GroupVersionKind } from "../../api/resource-type.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import type { ObjectVersion } from "../watch-cache/object-version.ts";
 import { afterAdmission, asAdmitted } from "./admitted-object.ts";
+import { commitFitting } from "./commit-fitting.ts";
 import { countsGeneration, createObject, kindInErrors } from "./create.ts";
 import { recordUpdate, sameButForTimes, withConstantFields } from "./field-management.ts";
 import { inNamespace, withCountedGeneration, withKeptMetadata, withMetadata, withoutRepeatedOwners } from "./object-meta.ts";
@@ -43,6 +44,8 @@ export interface UpdateRequest extends WriteRequest {
   readonly uid?: string | undefined;
   /** The resourceVersion that the object must have, whatever its uid: a precondition, not the version of what is sent. */
   readonly onlyVersion?: string | undefined;
+  /** See commit-fitting.ts. Default false. */
+  readonly keepsOwners?: boolean;
   /** An absent object is created, whatever the definition says (server-side apply). */
   readonly createsAbsent?: boolean;
   /** An absent object is not found, whatever the definition says (patches). */
@@ -126,9 +129,9 @@ async function createAbsent(env: WriteEnvironment, store: ResourceStore, request
   // What may be created is compared with the object that it is not: one without a uid.
   if (request.uid) throw preconditionFailed(store, request, `UID in precondition: ${request.uid}, UID in object meta: `);
   const change = await request.change(undefined);
-  const { fieldsManaged } = change;
+  const options = { fieldsManaged: change.fieldsManaged === true, byOtherVerb: true, keepsOwners: request.keepsOwners === true };
   const object = request.createsAbsent ? asApplied(store, request, change.object) : change.object;
-  const version = await createObject(env, store, request, object, { fieldsManaged: fieldsManaged === true, byOtherVerb: true });
+  const version = await createObject(env, store, request, object, options);
   return { version, created: true };
 }
 
@@ -245,7 +248,7 @@ async function commitOver(
     return { result: { version: unstored(current.key, store.asRead(object), current.revision), created: false }, stored: true };
   const result = removes
     ? await store.remove(current, hookOf(env, store.type)?.removal(current.object))
-    : await store.commit(current.key, object, current, companions);
+    : await commitFitting(store, { key: current.key, object, over: current, companions, keepsOwners: request.keepsOwners === true });
   if (!result.version) {
     const { current: now, contestedAt } = result;
     return { result: undefined, current: now, ...(contestedAt === undefined ? {} : { contestedAt }) };

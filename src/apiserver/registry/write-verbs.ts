@@ -123,10 +123,11 @@ export async function answerPatch(
   if (isApply(content)) {
     const apply = await compileApply(env, store, body, { ...target, request, force: options.force });
     if (scales) {
-      const { version } = await updateScale(env, store, request, apply);
+      const { version } = await updateScale(env, store, { ...request, keepsOwners: true }, apply);
       return scaleAnswer(env, store, version, representation);
     }
-    const result = await updateObject(env, store, { ...request, strategy, change: apply, createsAbsent: subresource === "" });
+    const applied = { strategy, change: apply, createsAbsent: subresource === "", keepsOwners: true };
+    const result = await updateObject(env, store, { ...request, ...applied });
     return objectAnswer(env, store, result.version, representation, result.created ? 201 : 200);
   }
   // Read when there is an object to apply it to: an absent one is not found, whatever the patch.

@@ -42,6 +42,8 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
   readonly #options: ObjectCodecOptions<T>;
   /** The object as it was written, until there is a version of it. */
   readonly #known = new WeakMap<Uint8Array, { object: T | undefined; version: ObjectVersion<T> | undefined }>();
+  /** By apiVersion. */
+  readonly #otherVersions = new Map<string, (stored: KubernetesObject) => T>();
   #typePrefix = { kind: "", apiVersion: "", text: "" };
   /** Labels of objects that are not decoded, by their JSON: the pods of a template have the same. */
   readonly #labels = new Map<string, NonNullable<Labels>>();
@@ -50,6 +52,11 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     this.#options = options;
     this.fields = options.fields ?? [];
     this.recent = options.recent ?? new RecentObjects();
+  }
+
+  /** How objects are read that are stored in another version, which is given by its apiVersion. */
+  readsVersion(apiVersion: string, convert: (stored: KubernetesObject) => T): void {
+    this.#otherVersions.set(apiVersion, convert);
   }
 
   /** The bytes to store for an object (its resource version is left out). */
@@ -114,7 +121,9 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     } catch (cause) {
       throw new Error(`the value stored at ${storageKey} is not JSON`, { cause });
     }
-    const object = this.#options.defaults ? this.#options.defaults(parsed) : parsed;
+    const { defaults } = this.#options;
+    const current = this.#otherVersions.get(parsed.apiVersion)?.(parsed) ?? parsed;
+    const object = defaults ? defaults(current) : current;
     return { object, isAsStored: object === parsed };
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RpcError } from "../../rpc/rpc-error.ts";
-import { isRetriable, wasRefused } from "./errors.ts";
+import { WriteTooLargeError } from "../store.ts";
+import { isRetriable, toStoreError, wasRefused } from "./errors.ts";
 
 describe("what is known of a call that failed", () => {
   it.each([
@@ -19,4 +20,10 @@ describe("what is known of a call that failed", () => {
     expect(wasRefused(error)).toBe(refused);
     expect(isRetriable(error)).toBe(true);
   });
+});
+
+it("a write that etcd finds too large is told apart", () => {
+  const error = toStoreError(new RpcError("INVALID_ARGUMENT", "etcdserver: request is too large"), 0);
+  expect(error).toBeInstanceOf(WriteTooLargeError);
+  expect((error as Error).message).toBe("etcdserver: request is too large");
 });

@@ -33,7 +33,8 @@ export async function followManifests<T>(
 ): Promise<FollowedManifests<T>> {
   let seen = await signature(directory);
   let current = await read();
-  reloads.started(current.hash);
+  // Upstream counts the first reading too.
+  reloads.succeeded(current.hash);
   const listeners: (() => void)[] = [];
   const look = async (): Promise<void> => {
     try {

@@ -125,7 +125,7 @@ describe("manifests of policies", () => {
     expect((await api.post(mapsPath, configMap("worse"))).status).toBe(422);
     const failure = /reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="failure"\} 1/;
     await vi.waitFor(() => expect(metrics.text()).toMatch(failure), { timeout: 60_000 });
-    expect(metrics.text()).toMatch(/reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="success"\} 1/);
+    expect(metrics.text()).toMatch(/reloads_total\{.*plugin="ValidatingAdmissionPolicy",status="success"\} 2/);
     expect(metrics.text().match(/last_config_info\{.*hash="sha256:.*plugin="ValidatingAdmissionPolicy"\} 1/g)).toHaveLength(1);
   });
 });

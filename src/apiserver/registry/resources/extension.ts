@@ -3,6 +3,7 @@
 import { checkExpression } from "../../../api/cel/expression-check.ts";
 import { analyzeRules } from "../../../api/cel/rule-compiler.ts";
 import { compileSchemaRules } from "../../../api/cel/validate-rules.ts";
+import { definitionFromV1beta1 } from "../../../api/conversion/custom-resource-definition.ts";
 import {
   defaultMutatingPolicy,
   defaultMutatingPolicyBinding,
@@ -166,6 +167,7 @@ function withStoredVersion(definition: CustomResourceDefinition): CustomResource
 
 export const customResourceDefinitionDefinition = describe<CustomResourceDefinition>(customresourcedefinitions, {
   validateName: definitionName,
+  storedVersions: { "apiextensions.k8s.io/v1beta1": definitionFromV1beta1 },
   defaults: defaultCustomResourceDefinition,
   create: {
     prepare: (definition) => withStoredVersion({ ...definition, status: unacceptedStatus }),
