@@ -8,6 +8,8 @@ import type { ApiResponse, Handler } from "./request.ts";
 export interface HealthCheck {
   /** "ping", "etcd", "poststarthook/rbac/bootstrap-roles". */
   readonly name: string;
+  /** Of several checks: who excludes this name excludes them all. */
+  readonly group?: string;
   /** Throws what is wrong. */
   check(): Promise<void> | void;
   /** Only /readyz asks it: not being ready is no reason to be restarted. */
@@ -53,12 +55,19 @@ function all(endpoint: string, checks: readonly HealthCheck[], deps: HealthDeps)
     const unknown = new Set(excluded);
     const lines: string[] = [];
     const failures: string[] = [];
-    const results = await Promise.all(checks.map((c) => (excluded.has(c.name) ? undefined : failureOf(c, deps.clock))));
+    const nameExcluded = ({ name, group }: HealthCheck): string | undefined =>
+      [name, group].find((n) => n !== undefined && excluded.has(n));
+    const results = await Promise.all(checks.map((c) => (nameExcluded(c) === undefined ? failureOf(c, deps.clock) : undefined)));
     checks.forEach((check, i) => {
       const failure = results[i];
-      if (!excluded.has(check.name)) deps.observe?.(check.name, endpoint, failure === undefined);
-      if (unknown.delete(check.name)) lines.push(`[+]${check.name} excluded: ok\n`);
-      else if (failure === undefined) lines.push(`[+]${check.name} ok\n`);
+      const excludedBy = nameExcluded(check);
+      if (excludedBy !== undefined) {
+        unknown.delete(excludedBy);
+        lines.push(`[+]${check.name} excluded${excludedBy === check.name ? "" : ` with ${excludedBy}`}: ok\n`);
+        return;
+      }
+      deps.observe?.(check.name, endpoint, failure === undefined);
+      if (failure === undefined) lines.push(`[+]${check.name} ok\n`);
       else {
         // The reason is for the log: everybody may ask for this path.
         lines.push(`[-]${check.name} failed: reason withheld\n`);

@@ -99,6 +99,8 @@ export interface RequestContext {
   stageMs?: Map<string, number>;
   /** How long the request may take, where it has itself said so (?timeout=), in milliseconds. */
   timeoutMs?: number;
+  /** By the stage that keeps the deadline: when the request ends, in milliseconds since the epoch. */
+  endsAtMs?: number;
   /** By whoever reads the body: its bytes as they were sent. */
   bodyBytes?: number;
   /** By flow control, where the body may be large: waits for the turn of one that is, which ends with the request. */

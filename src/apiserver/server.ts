@@ -108,6 +108,7 @@ class ServedRequest implements RequestContext {
   waitedMs?: number;
   stageMs?: Map<string, number>;
   timeoutMs?: number;
+  endsAtMs?: number;
   bodyBytes?: number;
   largeBodyTurn?: () => Promise<void>;
   terminated?: number;
@@ -169,6 +170,7 @@ function withDeadline(clock: Clock, limitMs: number): Stage {
     const asked = request.query.size > 0 ? parseTimeout(request.query.get("timeout")) : undefined;
     const timeoutMs = asked === undefined ? limitMs : Math.min(asked, limitMs);
     if (asked !== undefined) context.timeoutMs = timeoutMs;
+    context.endsAtMs = context.receivedAtMs + timeoutMs;
     // Whoever asks in-process keeps a deadline himself.
     if (request.callerWaitsMs !== undefined && request.callerWaitsMs <= timeoutMs) return next(context);
     return new Promise((resolve, reject) => {

@@ -59,12 +59,12 @@ function goKind(value: unknown): string {
 
 const operationFields = new Set(["op", "path", "from", "value"]);
 
-/** Unknown fields of the operations, as strict field validation reports them. */
+/** Paths of the operations' unknown fields ("[0].foo"), which strict field validation tells of. */
 export function unknownJsonPatchFields(patch: readonly JsonPatchOperation[]): string[] {
   return patch.flatMap((operation, i) =>
     Object.keys(operation)
       .filter((field) => !operationFields.has(field))
-      .map((field) => `json patch unknown field "[${i}].${field}"`),
+      .map((field) => `[${i}].${field}`),
   );
 }
 

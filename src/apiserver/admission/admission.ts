@@ -37,6 +37,8 @@ export interface AdmissionRequest {
   /** For mutating plugins that may have to be asked twice. */
   readonly reinvocation: Reinvocation;
   readonly signal: AbortSignal;
+  /** When the signal aborts at the latest, in milliseconds since the epoch; absent where nobody has set a time. */
+  readonly endsAtMs?: number | undefined;
 }
 
 export interface AdmissionPlugin {

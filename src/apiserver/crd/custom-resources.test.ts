@@ -63,6 +63,23 @@ describe("startCustomResources()", () => {
     expect(list.body).toMatchObject({ kind: "WidgetList", metadata: { continue: "" }, items: [{ metadata: { name: "w" } }] });
   });
 
+  it("serves no version of a group that is built in, and the others of a definition", async () => {
+    const schema = { openAPIV3Schema: { type: "object" } };
+    const version = (name: string, storage: boolean): object => ({ name, served: true, storage, schema });
+    await define({
+      metadata: { name: "bars.networking.k8s.io", annotations: { "api-approved.kubernetes.io": "https://example.com/1" } },
+      spec: {
+        group: "networking.k8s.io",
+        scope: "Cluster",
+        names: { plural: "bars", kind: "Bar" },
+        versions: [version("v1", true), version("vother", false)],
+      },
+    });
+    expect((await fixture.send("GET", "/apis/networking.k8s.io/v1/bars")).status).toBe(404);
+    expect((await fixture.send("GET", "/apis/networking.k8s.io/vother/bars")).status).toBe(200);
+    expect((await fixture.send("GET", "/apis/networking.k8s.io/v1/ingressclasses")).status).toBe(200);
+  });
+
   it("refuses the names of another definition of the group until they are free", async () => {
     await define(widgetDefinition());
     const names = { plural: "gadgets", singular: "gadget", kind: "Widget", listKind: "GadgetList" };

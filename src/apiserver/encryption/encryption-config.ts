@@ -14,7 +14,7 @@ export interface NamedKey {
 
 export interface KmsConfig {
   readonly name: string;
-  /** "unix:///run/kms.sock". */
+  /** "unix:///run/kms.sock", or "unix:///@name" for an abstract socket. */
   readonly endpoint: string;
   readonly timeoutMs: number;
 }

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -227,6 +228,18 @@ describe("KMS v2", () => {
         ]),
       60_000,
     );
+  });
+
+  it("finds a plugin at an abstract socket", async () => {
+    const plugin = await startPlugin(`unix://${join(directory, "kms.sock")}`);
+    const name = `coracle-kms-${process.pid}`;
+    const abstract = createServer((incoming) => void incoming.pipe(connect(join(directory, "kms.sock"))).pipe(incoming));
+    await new Promise<void>((resolve) => abstract.listen(`\0${name}`, resolve));
+    running.unshift({ stop: () => new Promise((resolve) => void abstract.close(() => resolve())) });
+    const server = await start(`{kms: {apiVersion: v2, name: vault, endpoint: "unix:///@${name}", timeout: 20s}}`);
+    await server.send("POST", path, { body: secret("a") });
+    expect(await storedAt("a")).toMatch(/^k8s:enc:kms:v2:vault:/);
+    expect(plugin.encryptions).toBe(1);
   });
 
   it("rewrites objects of an older key", async () => {

@@ -142,11 +142,14 @@ async function transformersOf(
   return Promise.all(keys.map(async ({ name, secret }) => ofCipher(`k8s:enc:${kind}:v1:${name}:`, await create(secret))));
 }
 
+/** What begins with "@" is no path, but the name of an abstract socket of Linux. */
+const addressOf = (endpoint: string): string => endpoint.replace(/^unix:\/\/\/@/, "unix-abstract:");
+
 async function connectPlugin({ name, endpoint, timeoutMs }: KmsConfig, deps: LoadDeps, stack: StopStack): Promise<KmsProvider> {
   const { connectRpc } = await import("../../rpc/client.ts");
   const { kmsV2 } = await import("./generated/kms-v2.ts");
   const { KmsProvider } = await import("./kms-provider.ts");
-  const connection = connectRpc({ endpoint, timeoutMs });
+  const connection = connectRpc({ endpoint: addressOf(endpoint), timeoutMs });
   stack.defer(() => connection.close());
   return new KmsProvider(
     { ...deps, figures: deps.figures.kms(name), service: connection.service(kmsV2, "KeyManagementService") },

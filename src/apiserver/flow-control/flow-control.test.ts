@@ -120,6 +120,34 @@ describe("startFlowSchemaStatus()", () => {
     await vi.waitFor(async () => expect(await dangling()).toEqual([["Dangling", "True", "NotFound"]]), 60_000);
     await running.stop();
   });
+
+  it("writes a schema six times a minute at most, whatever another server makes of it", async () => {
+    const { client, stores, clock } = cluster;
+    await client.create(flowschemas, { metadata: { name: "s" }, spec: { priorityLevelConfiguration: { name: "mine" } } });
+    let corrected = 0;
+    const opposite = { type: "Dangling", status: "False", reason: "Found", lastTransitionTime: "2026-01-01T00:00:00Z" };
+    const schemas = stores.reader.informer(flowschemas);
+    const contradict = ({ status }: FlowSchema): void => {
+      if (status?.conditions?.[0]?.status !== "True") return;
+      corrected++;
+      const body = {
+        apiVersion: "flowcontrol.apiserver.k8s.io/v1",
+        kind: "FlowSchema",
+        metadata: { name: "s" },
+        status: { conditions: [opposite] },
+      };
+      void client.patch(flowschemas, { name: "s" }, body, { type: "apply", subresource: "status", force: true, fieldManager: "other" });
+    };
+    const handler = schemas.addHandler({ onAdd: contradict, onUpdate: contradict });
+    const running = startFlowSchemaStatus({ reader: stores.reader, client, clock, logger: silentLogger });
+    for (let i = 0; i < 290; i++) await clock.advance(100);
+    expect(corrected).toBe(6);
+    for (let i = 0; i < 170; i++) await clock.advance(1000);
+    expect(corrected).toBeGreaterThan(6);
+    expect(corrected).toBeLessThanOrEqual(24);
+    handler.remove();
+    await running.stop();
+  });
 });
 
 describe("FlowController", () => {

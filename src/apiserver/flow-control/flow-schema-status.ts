@@ -1,5 +1,7 @@
 // Keeps the condition Dangling of every flow schema: whether the priority level it refers to exists. Follows both kinds by
-// the server's own caches; each schema is a key of a queue, so that a failed write is tried again with back-off.
+// the server's own caches; each schema is a key of a queue, so that a failed write is tried again with back-off. Servers that
+// disagree about a schema (as while they are upgraded) must not write for ever what the others write back: each writes a schema
+// six times a minute at most, as upstream's do.
 import { isStatus } from "../../api/meta/status-error.ts";
 import { flowschemas, prioritylevelconfigurations } from "../../api/resources.generated.ts";
 import type { FlowSchema, FlowSchemaCondition } from "../../api/types/flowcontrol-v1.ts";
@@ -22,14 +24,26 @@ export interface FlowSchemaStatusDeps {
 
 const fieldManager = "api-priority-and-fairness-config-consumer-v1";
 const backoff = { baseMs: 100, maxMs: 30_000 };
+const minuteMs = 60_000;
+const writesPerMinute = 6;
+/** A schema that has been written too often waits so long, and up to `spreadMs` more. */
+const pauseMs = 30_000;
+const spreadMs = 45_000;
 
 export function startFlowSchemaStatus({ reader, client, clock, logger, queues }: FlowSchemaStatusDeps): Running {
   const schemas = reader.informer(flowschemas);
   const levels = reader.informer(prioritylevelconfigurations);
+  /** When each schema was written within the last minute. */
+  const written = new Map<string, readonly number[]>();
   const work = async (name: string, signal: AbortSignal): Promise<KeyOutcome> => {
     const schema = schemas.get(name);
+    if (!schema) written.delete(name);
     const condition = schema && danglingCondition(schema, levels.get(levelOf(schema)) !== undefined, clock.now());
     if (!condition) return { kind: "done" };
+    const nowMs = clock.monotonic();
+    const recently = (written.get(name) ?? []).filter((atMs) => nowMs - atMs <= minuteMs);
+    if (recently.length >= writesPerMinute) return { kind: "after", delayMs: pauseMs + clock.random() * spreadMs };
+    written.set(name, [...recently, nowMs]);
     const { apiVersion, kind } = schema;
     const applied = { apiVersion, kind, metadata: { name }, status: { conditions: [condition] } };
     try {

@@ -1,16 +1,8 @@
 // Objects and patches out of request bodies: read (parse-body.ts), checked to be of the kind the path is about (expected-kind.ts), and
 // decoded by its schema. Unknown and repeated fields are refused, warned of or ignored as ?fieldValidation= says. In-process
 // bodies are values.
-import {
-  cannotBeHandled,
-  type Decoded,
-  DecodeError,
-  decodeObject,
-  duplicateField,
-  strictProblem,
-  unknownField,
-} from "../../api/encode/decode.ts";
-import { inTextOrder, JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
+import { cannotBeHandled, type Decoded, DecodeError, decodeObject, strictProblem } from "../../api/encode/decode.ts";
+import { JsonSyntaxError, parseJson, withPlainNumbers } from "../../api/encode/json-text.ts";
 import { typeProblem } from "../../api/encode/type-meta.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { asSent } from "../../api/meta/sent-empty.ts";
@@ -24,6 +16,7 @@ import { checkKind, type ExpectedKind, type Sent, schemaOf, textOf, unrecognized
 import { withSentOwners } from "./field-management.ts";
 import { orCborProblem, type ParsedBody, parseBody, readBytes, utf8 } from "./parse-body.ts";
 import type { FieldValidation } from "./request-options.ts";
+import { strictProblems } from "./strict-problems.ts";
 
 /** Reads and decodes an object. Throws 400, 413, 415. */
 export async function readObject(context: RequestContext, expected: ExpectedKind, validation: FieldValidation): Promise<KubernetesObject> {
@@ -54,7 +47,7 @@ export function decodeAs(
   const { object, unknown } = decoded(expected, value ?? {}, apiVersion);
   const unreadable = expected.unreadable?.(object as never);
   if (unreadable !== undefined) throw cannotBeHandled(expected, expected.kind, unreadable);
-  const problems = found ?? strictProblems(duplicates, unknown, expected.decode ? undefined : text);
+  const problems = found ?? strictProblems({ duplicates, unknown, text: expected.decode ? undefined : text });
   if (problems.length > 0 && validation === "Strict") throw cannotBeHandled(expected, expected.kind, strictProblem(yamlAsOne(problems)));
   if (validation === "Warn") problems.forEach(warn);
   const whole = object as unknown as KubernetesObject;
@@ -64,22 +57,6 @@ export function decodeAs(
   if (expected.decode) return { ...rest, metadata: {} as ObjectMeta };
   return { ...rest, kind: expected.kind, apiVersion, metadata: (metadata ?? {}) as ObjectMeta };
 }
-
-/**
- * Of built-in kinds in JSON, problems come as Go's decoder meets them: in the order of the text, and nothing is looked for in a
- * field that is not known. Repeated fields of YAML and of custom objects are found by a pass of their own, before the rest.
- */
-function strictProblems(duplicates: readonly string[], unknown: readonly string[], text: string | undefined): readonly string[] {
-  if (text === undefined || duplicates.length === 0 || unknown.length === 0)
-    return [...duplicates.map(repeatedField), ...unknown.map(unknownField)];
-  const isWithin = (path: string): boolean => unknown.some((outer) => path.startsWith(`${outer}.`) || path.startsWith(`${outer}[`));
-  return inTextOrder(text, new Set(unknown))
-    .filter(({ path }) => !isWithin(path))
-    .map(({ path, repeated }) => (repeated ? duplicateField(path) : unknownField(path)));
-}
-
-/** Repeated keys of YAML are told in the words of its parser. */
-const repeatedField = (found: string): string => (/^line \d+: key /.test(found) ? found : duplicateField(found));
 
 /** The parser's words are one error with a line for each repeated key; in warnings each is one of its own. */
 function yamlAsOne(problems: readonly string[]): readonly string[] {

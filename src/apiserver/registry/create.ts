@@ -123,8 +123,7 @@ async function attemptCreate(
     for (const text of definition.create.warnings?.(object) ?? []) warn(request, text);
     if (byOtherVerb) await ensureMayCreate(env.authorizer, request.context);
     await env.admission.validate(admissionRequest(request, subject));
-    const revision = object.metadata.resourceVersion ?? "";
-    if (revision !== "" && revision !== "0" && !request.dryRun)
+    if (saysRevision(object) && !request.dryRun)
       throw new StatusError({ code: 500, message: "resourceVersion should not be set on objects to be created" });
     const result = await commitNew(store, object, { dryRun: request.dryRun, companions: await reservation?.companions(), keepsOwners });
     stored = result.version !== undefined;
@@ -133,6 +132,11 @@ async function attemptCreate(
   } finally {
     reservation?.settle(stored && !request.dryRun, contestedAt);
   }
+}
+
+/** Whether its version is one of the store's; what is no number counts as none, and is not kept. */
+function saysRevision({ metadata: { resourceVersion = "" } }: KubernetesObject): boolean {
+  return /^\d+$/.test(resourceVersion) && BigInt(resourceVersion) > 0n && BigInt(resourceVersion) < 1n << 64n;
 }
 
 /** The kind that a refusal names: that of the storage, and of a custom object what it says it is. */

@@ -36,7 +36,8 @@ export async function createVirtual(
   const placed = withoutSystemFields(inNamespace(kind === type ? sent : defaultTokenRequest(sent), namespace));
   // What is not kept has managed fields all the same: its answer shows them.
   const object = recordUpdate(kind === type ? store.definition : tokenRequest, undefined, placed, { ...request, nowMs: env.clock.now() });
-  const subject = { operation: "CREATE", type, name: info.name, kind } as const;
+  // Admission is told the name that is sent where the path has none.
+  const subject = { operation: "CREATE", type, name: info.name || object.metadata.name || "", kind } as const;
   const admitted = (await env.admission.mutate(admissionRequest(request, { ...subject, object }))) ?? object;
   await env.admission.validate(admissionRequest(request, { ...subject, object: admitted }));
   const created = await creator({

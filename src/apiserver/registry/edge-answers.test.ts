@@ -182,6 +182,27 @@ describe("writes", () => {
     expect(body.metadata.managedFields?.[0]?.fieldsV1).toEqual({ "f:data": { ".": {}, "f:a": {} } });
   });
 
+  it("create whatever stands in the place of a resource version, but not with one", async () => {
+    for (const resourceVersion of ["x", "-1", "1.5", "99999999999999999999"]) {
+      const { status, body } = await server.send("POST", path, { body: configMap(`n${resourceVersion.length}`, { resourceVersion }) });
+      expect([status, body.metadata.resourceVersion]).toEqual([201, expect.stringMatching(/^\d{1,10}$/)]);
+    }
+    const given = await answer("POST", path, { body: configMap("a", { resourceVersion: "5" }) });
+    expect(given).toEqual([500, "resourceVersion should not be set on objects to be created"]);
+  });
+
+  it("take the core group's version with its empty group written, too", async () => {
+    const named = { ...configMap("a"), apiVersion: "/v1" };
+    expect(await server.send("POST", path, { body: named })).toMatchObject({ status: 201, body: { apiVersion: "v1", kind: "ConfigMap" } });
+    expect(await server.send("PUT", `${path}/a`, { body: named })).toMatchObject({ status: 200, body: { apiVersion: "v1" } });
+    const patch = { body: { apiVersion: "/v1", data: { b: "2" } }, contentType: merge };
+    expect(await server.send("PATCH", `${path}/a`, patch)).toMatchObject({ status: 200, body: { apiVersion: "v1", data: { b: "2" } } });
+    expect(await answer("POST", path, { body: { ...named, kind: "Secret", data: {} } })).toEqual([
+      400,
+      'Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion',
+    ]);
+  });
+
   it("apply what is not there yet whatever its resource version, but not with a uid", async () => {
     const options = (metadata: object): object => ({ body: configMap("n", metadata), contentType: apply });
     expect(await answer("PATCH", `${path}/n?fieldManager=m`, options({ uid: "1" }))).toEqual([
@@ -219,6 +240,9 @@ describe("writes", () => {
     expect([refused.status, refused.body.message.endsWith(`strict decoding error: ${flaws.join(", ")}`)]).toEqual([422, true]);
     expect((await send(jsonPatch, operations, "Ignore")).warnings).toEqual([]);
     expect(await send(jsonPatch, operations, "Warn")).toMatchObject({ status: 200, warnings: flaws });
+    const later = '[{"op":"add","path":"/data/b","value":"1","foo":1},{"op":"add","path":"/data/x","path":"/data/c","value":"2"}]';
+    const inOrder = ['json patch unknown field "[0].foo"', 'json patch duplicate field "[1].path"'];
+    expect(await send(jsonPatch, later, "Warn")).toMatchObject({ status: 200, warnings: inOrder });
     const twice = await send(merge, '{"data":{"b":"3","b":"4"}}', "Warn");
     expect(twice).toMatchObject({ status: 200, warnings: ['duplicate field "data.b"'] });
   });

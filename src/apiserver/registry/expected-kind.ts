@@ -25,13 +25,16 @@ export interface Sent {
   readonly kind?: unknown;
 }
 
+/** A group that is empty may be written or left out: "/v1" is "v1". */
+export const withoutEmptyGroup = (apiVersion: string): string => apiVersion.replace(/^\/(?=[^/]+$)/, "");
+
 export function schemaOf({ schema, kind }: ExpectedKind, apiVersion: string): ObjectSchema | undefined {
   return schema === undefined ? schemaOfKind(apiVersion, kind) : builtInSchemas.get(schema);
 }
 
 export function checkKind(sent: Sent, expected: ExpectedKind, apiVersion: string, bytes?: Uint8Array): void {
   const kind = typeof sent.kind === "string" && sent.kind !== "" ? sent.kind : expected.kind;
-  const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? sent.apiVersion : apiVersion;
+  const sentVersion = typeof sent.apiVersion === "string" && sent.apiVersion !== "" ? withoutEmptyGroup(sent.apiVersion) : apiVersion;
   if (sentVersion.split("/").length > 2)
     throw unrecognized(expected.kind, `unexpected GroupVersion string: ${sentVersion}`, bytes ?? textOf(sent));
   if (expected.decode && bytes && !sent.kind)

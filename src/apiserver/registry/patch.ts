@@ -14,11 +14,12 @@ import { apiVersionOf } from "../../api/resource-type.ts";
 import { builtInSchemas, type ObjectSchema, schemaOfKind } from "../../api/schema/schema.ts";
 import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { type PatchContent, unknownFormat } from "../http/negotiate.ts";
-import { type ExpectedKind, otherKindProblem } from "./expected-kind.ts";
+import { type ExpectedKind, otherKindProblem, withoutEmptyGroup } from "./expected-kind.ts";
 import { withSentOwners } from "./field-management.ts";
 import { checkName, inNamespace } from "./object-meta.ts";
 import { inPatchedOrder, type PatchParts, patchedText } from "./patched-text.ts";
 import type { FieldValidation } from "./request-options.ts";
+import { strictProblems } from "./strict-problems.ts";
 
 export type PatchBody = { readonly text: string } | { readonly value: unknown };
 
@@ -46,11 +47,13 @@ export function compilePatch(
   // A strategic merge gives no text that is decoded, but a value that is converted.
   const decodeValue = content === "strategic" ? decodeConverted : decodeObject;
   const decode = kind.decode ?? (schema && ((value: unknown) => decodeValue(schema, value)));
-  const { value: patch, repeated } = parsePatch(content, body);
+  const { value: patch, repeated, text } = parsePatch(content, body);
   switch (content) {
     case "json": {
       const operations = checkJsonPatch(patch);
-      const flaws = [...repeated.map((problem) => `json patch ${problem}`), ...unknownJsonPatchFields(operations)];
+      const flaws = strictProblems({ duplicates: repeated, unknown: unknownJsonPatchFields(operations), text }).map(
+        (problem) => `json patch ${problem}`,
+      );
       return checked(
         target,
         decode,
@@ -60,12 +63,17 @@ export function compilePatch(
     }
     case "merge": {
       const changes = checkMergePatch(patch);
-      return checked(target, decode, (current) => applyMergePatch(current, changes), jsonReport(schema, repeated, { merged: changes }));
+      return checked(
+        target,
+        decode,
+        (current) => applyMergePatch(current, changes),
+        jsonReport(schema, repeated.map(duplicateField), { merged: changes }),
+      );
     }
     case "strategic":
       return checked(target, decode, (current) => keepingKind(applyStrategicMergePatch(current, patch, schema as ObjectSchema), current), {
         show: (_, current) => goText(spentStrategicPatch(current, patch, schema as ObjectSchema)),
-        flaws: repeated,
+        flaws: repeated.map(duplicateField),
         converts: true,
       });
   }
@@ -83,12 +91,19 @@ export function unsupportedPatch(withCbor: boolean): StatusError {
   return unknownFormat(withCbor ? [...accepted, "application/apply-patch+cbor"] : accepted);
 }
 
-/** The patch, and the fields it has twice. */
-function parsePatch(content: PatchContent, body: PatchBody): { readonly value: unknown; readonly repeated: readonly string[] } {
+interface ParsedPatch {
+  readonly value: unknown;
+  /** Paths of the fields it has twice. */
+  readonly repeated: readonly string[];
+  /** Where it has some. */
+  readonly text?: string | undefined;
+}
+
+function parsePatch(content: PatchContent, body: PatchBody): ParsedPatch {
   if ("value" in body) return { value: body.value, repeated: [] };
   try {
-    const { value, duplicates } = parseJson(body.text);
-    return { value: withPlainNumbers(value), repeated: duplicates.map(duplicateField) };
+    const { value, duplicates, text } = parseJson(body.text);
+    return { value: withPlainNumbers(value), repeated: duplicates, text };
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error;
     throw badRequest(content === "strategic" ? error.message : `error decoding patch: ${error.message}`);
@@ -129,7 +144,9 @@ function checked(
       checkPatchedKind(patched, target, rules);
     }
     const decoded = decode ? decodePatched(decode, patched, target, rules) : patched;
-    const object = decoded.kind || target.kind.decode ? decoded : { ...decoded, kind: target.kind.kind };
+    const { kind } = target.kind;
+    const isNamed = target.kind.decode !== undefined || (decoded.kind === kind && decoded.apiVersion === apiVersionOf(target.kind));
+    const object = isNamed ? decoded : { ...decoded, apiVersion: apiVersionOf(target.kind), kind };
     const named = object.metadata ? object : { ...object, metadata: {} as ObjectMeta };
     const placed = inNamespace(named, target.namespace);
     checkName(placed, target.name);
@@ -148,7 +165,8 @@ function nameless(patched: KubernetesObject, target: PatchTarget, { refuse, flaw
 
 /** Throws where the patch makes something else of an object; a kind that is not said is the one it was. */
 function checkPatchedKind(patched: KubernetesObject, target: PatchTarget, rules: DecodeRules): void {
-  const { apiVersion, kind: said } = patched;
+  const { apiVersion: written, kind: said } = patched;
+  const apiVersion = typeof written === "string" ? withoutEmptyGroup(written) : written;
   // Another kind is refused by validation where it is a custom one.
   const kind = target.kind.decode ? target.kind.kind : said || target.kind.kind;
   if (apiVersion === apiVersionOf(target.kind) && kind === target.kind.kind) return;

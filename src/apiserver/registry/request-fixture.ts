@@ -36,6 +36,8 @@ export interface SendOptions {
   /** The server speaks CBOR. */
   readonly cbor?: CborCodec;
   readonly signal?: AbortSignal;
+  /** How long the request may take. */
+  readonly timeoutMs?: number;
 }
 
 export interface Reply {
@@ -139,7 +141,8 @@ function contextOf(method: string, url: string, sent: SendOptions, nowMs: number
     remoteAddress: "",
     cbor: sent.cbor,
   };
-  return { request, info: parseRequestInfo(method, path, query), user: loopbackUser, warnings: [], receivedAtMs: nowMs };
+  const context = { request, info: parseRequestInfo(method, path, query), user: loopbackUser, warnings: [], receivedAtMs: nowMs };
+  return sent.timeoutMs === undefined ? context : { ...context, endsAtMs: nowMs + sent.timeoutMs };
 }
 
 async function read(response: ApiResponse): Promise<Omit<Reply, "warnings">> {

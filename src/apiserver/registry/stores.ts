@@ -63,8 +63,8 @@ export interface ResourceStores extends Running {
   /** Throws for a type that is not served. */
   forType(type: ResourceType): ResourceStore;
   find(group: string, version: string, resource: string): ResourceStore | undefined;
-  /** Whether a built-in resource is of this group. */
-  hasGroup(group: string): boolean;
+  /** Whether a built-in resource is of this group, and of this version where one is named. */
+  hasBuiltIn(group: string, version?: string): boolean;
   /** Whether the objects of a built-in resource lie there, in whatever version. */
   hasBuiltInAt(storagePath: string): boolean;
   /** Every store of the same objects, itself included. The list is another one after a change. */
@@ -141,8 +141,9 @@ class Stores implements ResourceStores {
     return this.#byIdentity.get(`${group}/${version}/${resource}`);
   }
 
-  hasGroup(group: string): boolean {
-    for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
+  hasBuiltIn(group: string, version?: string): boolean {
+    for (const { type, definition } of this.#byIdentity.values())
+      if (type.group === group && (version === undefined || type.version === version) && !definition.custom) return true;
     return false;
   }
 

@@ -138,6 +138,10 @@ export class WriteAdmission implements AdmissionRequest {
     return this.#request.context.request.signal;
   }
 
+  get endsAtMs(): number | undefined {
+    return this.#request.context.endsAtMs;
+  }
+
   warn(text: string): void {
     warn(this.#request, text);
   }

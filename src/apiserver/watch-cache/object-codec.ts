@@ -6,6 +6,7 @@ import type { KeyValue } from "../../storage/store.ts";
 import { type FieldOf, type Labels, ObjectVersion, type VersionSource } from "./object-version.ts";
 import { RecentObjects } from "./recent-objects.ts";
 import { encodeForStorage, typePrefix, withResourceVersion } from "./stored-json.ts";
+import { decodeStoredProtobuf } from "./stored-protobuf.ts";
 
 /** The object with the records of its fields' owners shared with other objects, as those of objects made here are. */
 function withSharedOwners<T extends KubernetesObject>(object: T): T {
@@ -66,7 +67,7 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
     return stored;
   }
 
-  /** Throws when the bytes are no JSON object. */
+  /** Throws when the bytes are no object. */
   version(kv: KeyValue): ObjectVersion<T> {
     const known = this.#known.get(kv.value);
     if (known?.version?.revision === kv.modRevision) return known.version;
@@ -115,16 +116,27 @@ export class ObjectCodec<T extends KubernetesObject = KubernetesObject> implemen
   }
 
   #decode(storageKey: string, stored: Uint8Array): { readonly object: T; readonly isAsStored: boolean } {
+    const foreign = this.#decodeForeign(storageKey, stored);
     let parsed: T;
     try {
-      parsed = withSharedOwners(JSON.parse(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString("utf8")) as T);
+      parsed = withSharedOwners(
+        foreign ?? (JSON.parse(Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength).toString("utf8")) as T),
+      );
     } catch (cause) {
       throw new Error(`the value stored at ${storageKey} is not JSON`, { cause });
     }
     const { defaults } = this.#options;
     const current = this.#otherVersions.get(parsed.apiVersion)?.(parsed) ?? parsed;
     const object = defaults ? defaults(current) : current;
-    return { object, isAsStored: object === parsed };
+    return { object, isAsStored: !foreign && object === parsed };
+  }
+
+  #decodeForeign(storageKey: string, stored: Uint8Array): T | undefined {
+    try {
+      return decodeStoredProtobuf(stored) as T | undefined;
+    } catch (cause) {
+      throw new Error(`the value stored at ${storageKey} in protobuf cannot be read`, { cause });
+    }
   }
 
   #make(key: string, object: T, revision: number, stored: Uint8Array | undefined): ObjectVersion<T> {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { encodeProtobuf } from "../../api/encode/protobuf/envelope.ts";
 import type { KubernetesObject } from "../../api/meta/object.ts";
 import { ObjectCodec } from "./object-codec.ts";
 import type { ObjectVersion } from "./object-version.ts";
@@ -41,6 +42,18 @@ describe("ObjectCodec", () => {
       metadata: { ...object.metadata, resourceVersion: "7" },
       data: object.data,
     });
+  });
+
+  it("reads what an upstream server has stored in protobuf, and gives it as JSON", () => {
+    const stored = encodeProtobuf({ ...object, data: { text: "é{}" } });
+    const codec = new ObjectCodec({ prefix });
+    const version = codec.version(kvOf(stored as Uint8Array));
+    const expected = { ...object, metadata: { ...object.metadata, resourceVersion: "7" } };
+    expect(version.object).toEqual(expected);
+    expect(JSON.parse(textOf(version.bytes()))).toEqual(expected);
+    expect(codec.decode("n/a", 7, stored as Uint8Array)).toEqual(expected);
+    expect(() => codec.version(kvOf((stored as Uint8Array).subarray(0, 30)))).toThrow(`${prefix}n/a in protobuf cannot be read`);
+    expect(() => codec.version(kvOf(Buffer.from("k8")))).toThrow(`${prefix}n/a is not JSON`);
   });
 
   it("keeps one form of an object's bytes, that which is stored", () => {

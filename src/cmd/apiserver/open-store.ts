@@ -180,7 +180,7 @@ export function overrideChecks(
   const each = (name: string, more: Partial<HealthCheck>): HealthCheck[] =>
     others.map(({ store }, i) => ({ name: `${name}-${i}`, check: checkOf(store), ...more }));
   return [
-    ...each("etcd-override", { timeoutMs: healthTimeoutMs }),
-    ...each("etcd-override-readiness", { timeoutMs: readyTimeoutMs, readinessOnly: true }),
+    ...each("etcd-override", { group: "etcd", timeoutMs: healthTimeoutMs }),
+    ...each("etcd-override-readiness", { group: "etcd-readiness", timeoutMs: readyTimeoutMs, readinessOnly: true }),
   ];
 }

@@ -20,10 +20,13 @@ export interface Envelope extends TypeMeta {
   readonly message: Uint8Array;
 }
 
+/** Whether it begins as one does. */
+export const startsEnvelope = (bytes: Uint8Array): boolean => prefix.every((byte, i) => bytes[i] === byte);
+
 /** Throws a WireError with upstream's words for what is no envelope. */
 export function readEnvelope(bytes: Uint8Array): Envelope {
   if (bytes.length === 0) throw new WireError("empty data");
-  if (prefix.some((byte, i) => bytes[i] !== byte))
+  if (!startsEnvelope(bytes))
     throw new WireError(`provided data does not appear to be a protobuf message, expected prefix [${prefix.join(" ")}]`);
   if (bytes.length === prefix.length) throw new WireError("empty body");
   let type: TypeMeta = { apiVersion: "", kind: "" };

@@ -106,7 +106,7 @@ async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: A
   const { timeoutSeconds } = hook;
   try {
     if (hook.clientConfig.service) await servicesKnown(deps.reader, request.signal);
-    const target = webhookTarget(hook.clientConfig, deps.resolve, `timeout=${timeoutSeconds}s`);
+    const target = webhookTarget(hook.clientConfig, deps.resolve, `timeout=${toldSeconds(hook, request, deps.clock.now())}s`);
     const credentials = await deps.credentialsFor?.(hostPortOf(target));
     const answer = await deps.webhooks.post(credentials ? { ...target, ...credentials } : target, {
       body,
@@ -123,6 +123,11 @@ async function post(deps: WebhookDependencies, hook: CompiledWebhook, request: A
       });
     throw new FailedCall(hook.name, `failed to call webhook: ${error.message}`, { code: error.httpStatus ?? unavailable, cause: error });
   }
+}
+
+/** What a webhook is told that it may take: what it has itself, or less where the request ends before. */
+function toldSeconds({ timeoutSeconds }: CompiledWebhook, { endsAtMs }: AdmissionRequest, nowMs: number): number {
+  return endsAtMs === undefined ? timeoutSeconds : Math.min(timeoutSeconds, Math.max(1, Math.ceil((endsAtMs - nowMs) / 1000)));
 }
 
 function hostPortOf({ url }: WebhookTarget): string {

@@ -25,6 +25,15 @@ describe("what webhooks see of writes", () => {
     expect(f.calls).toEqual(["v CREATE pods/binding p", "v CREATE bindings p"]);
   });
 
+  test("what is created and not kept has the name that was sent", async () => {
+    const f = await setUp({ creators: { "authentication.k8s.io/selfsubjectreviews": async ({ object }) => object } });
+    await f.configure("Validating", [{ path: "v" }]);
+    const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    expect((await f.api.send("POST", path, { ...json, body: { metadata: { name: "me" } } })).status).toBe(201);
+    expect((await f.api.send("POST", path, { ...json, body: {} })).status).toBe(201);
+    expect(f.calls).toEqual(["v CREATE selfsubjectreviews me", "v CREATE selfsubjectreviews"]);
+  });
+
   test("an update without a version has the current one when it is judged, not when it is changed", async () => {
     const f = await setUp();
     const { body } = await f.api.send("POST", `${namespace}/configmaps`, configMap);

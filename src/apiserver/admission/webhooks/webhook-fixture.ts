@@ -6,7 +6,7 @@ import { silentLogger } from "../../../base/log.ts";
 import { MetricsRegistry } from "../../../base/metrics.ts";
 import type { Client } from "../../../client/client.ts";
 import { builtInDefinitions } from "../../registry/definitions.ts";
-import type { Connects } from "../../registry/handler-types.ts";
+import type { Connects, Creators } from "../../registry/handler-types.ts";
 import { createFixture, type Fixture } from "../../registry/request-fixture.ts";
 import { describedResources } from "../../registry/resources/all.ts";
 import { servedKinds } from "../../registry/served-kinds.ts";
@@ -56,6 +56,7 @@ export interface WebhookFixtureOptions {
   readonly before?: readonly AdmissionPlugin[];
   readonly compile?: CompileMatchConditions;
   readonly connects?: Connects;
+  readonly creators?: Creators;
 }
 
 const everything = [{ operations: ["*"], apiGroups: ["*"], apiVersions: ["*"], resources: ["*/*"] }];
@@ -80,6 +81,7 @@ export async function createWebhookFixture(options: WebhookFixtureOptions = {}):
   const api = createFixture({
     definitions: builtInDefinitions(describedResources),
     ...(options.connects ? { connects: options.connects } : {}),
+    ...(options.creators ? { creators: options.creators } : {}),
     admissionOf: (stores, clock) => {
       client = createWebhookClient({ clock });
       const deps = {

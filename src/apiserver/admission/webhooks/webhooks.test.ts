@@ -289,6 +289,19 @@ describe("a webhook that fails", () => {
     );
   });
 
+  test("is told the time that the request has left, where that is less than its own", async () => {
+    const f = await setUp();
+    await f.configure("Mutating", [
+      { path: "a", timeoutSeconds: 20 },
+      { path: "b", timeoutSeconds: 5 },
+    ]);
+    await f.configure("Validating", [{ path: "c", timeoutSeconds: 20 }]);
+    expect((await f.api.send("POST", mapsPath, { ...configMap("m"), timeoutMs: 10_000 })).status).toBe(201);
+    expect((await f.api.send("POST", mapsPath, { ...configMap("n"), timeoutMs: 2_500 })).status).toBe(201);
+    const told = [...["/a?timeout=10s", "/b?timeout=5s", "/c?timeout=10s"], ...["/a?timeout=3s", "/b?timeout=3s", "/c?timeout=3s"]];
+    expect(f.server.paths).toEqual(told);
+  });
+
   test("fails when its answer is not one", async () => {
     const f = await setUp();
     await f.configure("Mutating", [{ path: "a" }]);
