@@ -63,6 +63,19 @@ describe("startCustomResources()", () => {
     expect(list.body).toMatchObject({ kind: "WidgetList", metadata: { continue: "" }, items: [{ metadata: { name: "w" } }] });
   });
 
+  it("serves nothing in a version of a group that is built in", async () => {
+    const names = { plural: "foos", kind: "Foo" };
+    await define({
+      metadata: { name: "foos.networking.k8s.io", annotations: { "api-approved.kubernetes.io": "unapproved, a test" } },
+      spec: { group: "networking.k8s.io", scope: "Cluster", names, versions: [v1, { ...v1, name: "v9", storage: false }] },
+    });
+    const { body } = await fixture.send("GET", `${definitions}/foos.networking.k8s.io`);
+    expect(conditionsOf(body)).toContain("Established=True InitialNamesAccepted");
+    expect((await fixture.send("GET", "/apis/networking.k8s.io/v1/foos")).status).toBe(404);
+    const created = await fixture.send("POST", "/apis/networking.k8s.io/v9/foos", { body: { kind: "Foo", metadata: { name: "f" } } });
+    expect(created.status).toBe(201);
+  });
+
   it("refuses the names of another definition of the group until they are free", async () => {
     await define(widgetDefinition());
     const names = { plural: "gadgets", singular: "gadget", kind: "Widget", listKind: "GadgetList" };

@@ -110,10 +110,8 @@ class ServedDefinitions {
     const createRefusal = (): string | undefined => (this.#terminating.has(name) ? terminating : undefined);
     const types: ResourceType[] = [];
     for (const resource of customDefinitions(definition, { compile, converterOf, createRefusal })) {
-      const { group, version, resource: plural } = resource.type;
-      // What is built in stays as it is.
-      const known = stores.find(group, version, plural);
-      if (known && !known.definition.custom) continue;
+      // A version that has built-in resources has no others.
+      if (stores.hasBuiltIn(resource.type.group, resource.type.version)) continue;
       stores.add(resource);
       types.push(resource.type);
     }

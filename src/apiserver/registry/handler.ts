@@ -64,7 +64,7 @@ export function createResourceHandler(stores: ResourceStores, dependencies: Reso
     const { info } = context;
     const store = stores.find(info.apiGroup, info.apiVersion, info.resource);
     if (!store) {
-      if (info.isResourceRequest && stores.hasGroup(info.apiGroup)) throw unknownResource();
+      if (info.isResourceRequest && stores.hasBuiltIn(info.apiGroup)) throw unknownResource();
       return Promise.resolve(pageNotFound);
     }
     if (info.path.startsWith("//")) return Promise.resolve(pageNotFound);

@@ -60,8 +60,8 @@ export interface ResourceStores extends Running {
   /** Throws for a type that is not served. */
   forType(type: ResourceType): ResourceStore;
   find(group: string, version: string, resource: string): ResourceStore | undefined;
-  /** Whether a built-in resource is of this group. */
-  hasGroup(group: string): boolean;
+  /** Whether a built-in resource is of this group, and of this version where it is given. */
+  hasBuiltIn(group: string, version?: string): boolean;
   /** Every store of the same objects, itself included. The list is another one after a change. */
   sharing(store: ResourceStore): readonly ResourceStore[];
   /**
@@ -135,8 +135,9 @@ class Stores implements ResourceStores {
     return this.#byIdentity.get(`${group}/${version}/${resource}`);
   }
 
-  hasGroup(group: string): boolean {
-    for (const { type, definition } of this.#byIdentity.values()) if (type.group === group && !definition.custom) return true;
+  hasBuiltIn(group: string, version?: string): boolean {
+    for (const { type, definition } of this.#byIdentity.values())
+      if (type.group === group && (version === undefined || type.version === version) && !definition.custom) return true;
     return false;
   }
 
