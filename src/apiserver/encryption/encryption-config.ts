@@ -14,7 +14,7 @@ export interface NamedKey {
 
 export interface KmsConfig {
   readonly name: string;
-  /** "unix:///run/kms.sock". */
+  /** "unix:///run/kms.sock"; "unix:///@kms" is a socket in the abstract namespace. */
   readonly endpoint: string;
   readonly timeoutMs: number;
 }

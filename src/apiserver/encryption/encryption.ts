@@ -146,7 +146,9 @@ async function connectPlugin({ name, endpoint, timeoutMs }: KmsConfig, deps: Loa
   const { connectRpc } = await import("../../rpc/client.ts");
   const { kmsV2 } = await import("./generated/kms-v2.ts");
   const { KmsProvider } = await import("./kms-provider.ts");
-  const connection = connectRpc({ endpoint, timeoutMs });
+  // As upstream's, this form names a socket without a file.
+  const address = endpoint.replace(/^unix:\/\/\/@/, "unix-abstract:");
+  const connection = connectRpc({ endpoint: address, timeoutMs });
   stack.defer(() => connection.close());
   return new KmsProvider(
     { ...deps, figures: deps.figures.kms(name), service: connection.service(kmsV2, "KeyManagementService") },
