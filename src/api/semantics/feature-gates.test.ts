@@ -71,6 +71,7 @@ describe("registerFeatureMetrics()", () => {
 test("takes the component's own prefix where there are several", () => {
   const several = featureGatesFlag({ component: "apiserver", switchable: new Set(["APIServerIdentity"]) });
   expect(several.parse("kube:APIServerIdentity=false", undefined)).toEqual({ APIServerIdentity: false });
+  expect(several.parse(":APIServerIdentity=false", undefined)).toEqual({ APIServerIdentity: false });
   expect(() => several.parse("other:APIServerIdentity=false", undefined)).toThrow("component not registered: other");
   expect(() => featureGatesFlag(kubelet).parse("kube:MemoryQoS=true", undefined)).toThrow("unrecognized feature gate: kube:MemoryQoS");
 });

@@ -135,7 +135,8 @@ const withComponents: ReadonlySet<GatedComponent> = new Set(["apiserver", "contr
 function ownPair(pair: string, component: GatedComponent): string {
   const [, name, rest = ""] = /^([^:=]*):(.*)$/.exec(pair) ?? [];
   if (name === undefined || !withComponents.has(component)) return pair;
-  if (name !== "kube") throw new Error(`component not registered: ${name}`);
+  // Nothing before the colon is the component's own name, too.
+  if (name !== "kube" && name !== "") throw new Error(`component not registered: ${name}`);
   return rest;
 }
 

@@ -1,6 +1,6 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, and service accounts read the bundles too. The collector of storage versions has its role where
-// they are served (upstream: by the gate StorageVersionAPI).
+// ask for certificates of pods, and service accounts read the bundles too; the migrator of storage versions writes everything.
+// The collector of storage versions has its role where they are served (upstream: by the gate StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 
 export interface GatedRoles {
@@ -20,6 +20,14 @@ const storageVersionCollector = [
   "get patch update | storageversions/status | internal.apiserver.k8s.io",
 ];
 
+/** It applies each object as it is; of one that is gone that is a creation, which its uid refuses. */
+const storageVersionMigrator = [
+  "create list patch | * | *",
+  "get | customresourcedefinitions | apiextensions.k8s.io",
+  "patch | customresourcedefinitions/status | apiextensions.k8s.io",
+  "update | storageversionmigrations/status | storagemigration.k8s.io",
+];
+
 export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}): GatedRoles {
   const bundles = gates.enabled("ClusterTrustBundle");
   const readBundles = "read | clustertrustbundles | certificates.k8s.io";
@@ -28,7 +36,10 @@ export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}
       ...(bundles ? [readBundles] : []),
       ...(gates.enabled("PodCertificateRequest") ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
     ],
-    controllerRoles: storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {},
+    controllerRoles: {
+      ...(storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {}),
+      ...(gates.enabled("StorageVersionMigrator") ? { "storage-version-migrator-controller": storageVersionMigrator } : {}),
+    },
     clusterRoles: bundles ? { "system:cluster-trust-bundle-discovery": { rules: [readBundles], groups: ["system:serviceaccounts"] } } : {},
   };
 }
