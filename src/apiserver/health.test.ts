@@ -47,3 +47,17 @@ it("/healthz leaves out a check that is excluded by its name or by that of its g
     "",
   ]);
 });
+
+it("createHealth() names all checks that cannot be left out, as there are none", async () => {
+  const clock = new VirtualClock();
+  const health = createHealth([{ name: "ping", check: () => undefined }], {
+    clock,
+    logger: silentLogger,
+  });
+  const query = new URLSearchParams("verbose&exclude=nope&exclude=maybe");
+  const answer = await health.find("/livez")?.({ request: { query } } as never); // no more of it is looked at
+  expect(answer).toMatchObject({ status: 200 });
+  expect(Buffer.from((answer as { readonly bytes: Uint8Array }).bytes).toString()).toBe(
+    '[+]ping ok\nwarn: some health checks cannot be excluded: no matches for "maybe","nope"\nlivez check passed\n',
+  );
+});

@@ -76,7 +76,7 @@ function all(endpoint: string, checks: readonly HealthCheck[], deps: HealthDeps)
     });
     if (unknown.size > 0) {
       const names = [...unknown].sort().map((name) => JSON.stringify(name));
-      lines.push(`warn: some health checks cannot be excluded: no matches for ${names.join(", ")}\n`);
+      lines.push(`warn: some health checks cannot be excluded: no matches for ${names.join(",")}\n`);
     }
     if (failures.length > 0) {
       deps.logger.info("Health check failed", { endpoint, failures }, 2);

@@ -119,6 +119,8 @@ describe("deviceAccessCheck()", () => {
         ),
       },
     });
+    // Where the status is wrong besides, it is told with that.
+    expect(await check(nobody).problems?.(update(allocated, old))).toMatchObject([{ field: "status.allocation" }]);
     const scheduler = mayDo((a) => a.subresource === "binding" && a.namespace === "");
     await expect(runPlugin(check(scheduler), update(allocated, old))).resolves.toBe(allocated);
     await expect(runPlugin(check(scheduler), update(reported, allocated))).rejects.toMatchObject({

@@ -34,13 +34,16 @@ export function deviceAccessCheck(deps: DeviceAccessDependencies): AdmissionPlug
       (request.operation === "CREATE"
         ? isAbout(request, resourceclaims) || isAbout(request, resourceclaimtemplates)
         : request.operation === "UPDATE" && isAbout(request, resourceclaims, "status")),
-    problems: (request) => (request.subresource === "status" ? checkStatusAdmin(request, deps) : checkRequests(request, deps)),
+    problems: (request) => problemsOf(request, deps),
     async validate(request) {
-      const errors = request.subresource === "status" ? await checkStatus(request, deps) : await checkRequests(request, deps);
+      const errors = await problemsOf(request, deps);
       if (errors.length > 0) throw invalid(request.resource, request.object?.metadata.name ?? "", errors);
     },
   };
 }
+
+const problemsOf = (request: AdmissionRequest, deps: DeviceAccessDependencies): Promise<FieldError[]> =>
+  request.subresource === "status" ? checkStatus(request, deps) : checkRequests(request, deps);
 
 const adminLabel = "resource.kubernetes.io/admin-access";
 

@@ -1,7 +1,16 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { KubernetesObject } from "../../api/meta/object.ts";
-import { csinodes, leases, nodes, pods, serviceaccounts } from "../../api/resources.generated.ts";
-import type { Node, Pod, PodSpec } from "../../api/types/core-v1.ts";
+import {
+  csidrivers,
+  csinodes,
+  leases,
+  nodes,
+  persistentvolumeclaims,
+  persistentvolumes,
+  pods,
+  serviceaccounts,
+} from "../../api/resources.generated.ts";
+import type { Node, Pod, PodSpec, Volume } from "../../api/types/core-v1.ts";
 import type { OwnerReference } from "../../api/types/meta-v1.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { AdmissionRequest } from "./admission.ts";
@@ -109,34 +118,48 @@ describe("NodeRestriction", () => {
     await expect(run(admissionRequest(csinodes, csiNode))).rejects.toThrow("can only access CSINode with the same name");
   });
 
+  const ref = { apiVersion: "v1", kind: "Pod", name: "p", uid: "pod-1" };
+  const askForToken = (spec: object): Promise<unknown> =>
+    run(
+      admissionRequest(serviceaccounts, { apiVersion: "x", kind: "TokenRequest", metadata: mirror().metadata, spec } as KubernetesObject, {
+        subresource: "token",
+        name: "default",
+      }),
+    );
+  const putPod = (...volumes: Volume[]): Pod =>
+    reader.put(pods, { metadata: { namespace: "ns", name: "p", uid: "pod-1" }, spec: { nodeName: "n1", containers: [], volumes } });
+
   it("gives tokens for pods of the node and audiences they use", async () => {
-    reader.put(pods, {
-      metadata: { namespace: "ns", name: "p", uid: "pod-1" },
-      spec: {
-        nodeName: "n1",
-        containers: [],
-        volumes: [{ name: "t", projected: { sources: [{ serviceAccountToken: { path: "t", audience: "vault" } }] } }],
-      },
-    });
-    const ref = { apiVersion: "v1", kind: "Pod", name: "p", uid: "pod-1" };
-    const ask = (spec: object) =>
-      run(
-        admissionRequest(
-          serviceaccounts,
-          { apiVersion: "x", kind: "TokenRequest", metadata: mirror().metadata, spec } as KubernetesObject,
-          {
-            subresource: "token",
-            name: "default",
-          },
-        ),
-      );
-    await ask({ boundObjectRef: ref, audiences: ["vault"] });
-    await expect(ask({})).rejects.toThrow("node requested token not bound to a pod");
-    await expect(ask({ boundObjectRef: { ...ref, uid: "old" } })).rejects.toThrow(
+    putPod({ name: "t", projected: { sources: [{ serviceAccountToken: { path: "t", audience: "vault" } }] } });
+    await askForToken({ boundObjectRef: ref, audiences: ["vault"] });
+    await expect(askForToken({})).rejects.toThrow("node requested token not bound to a pod");
+    await expect(askForToken({ boundObjectRef: { ...ref, uid: "old" } })).rejects.toThrow(
       "the UID in the bound object reference (old) does not match",
     );
-    await expect(ask({ boundObjectRef: ref, audiences: ["other"] })).rejects.toThrow(
+    await expect(askForToken({ boundObjectRef: ref, audiences: ["other"] })).rejects.toThrow(
       'audience "other" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience',
+    );
+  });
+
+  it("gives tokens for audiences of the drivers that plugins of the past were replaced by", async () => {
+    reader.put(csidrivers, { metadata: { name: "file.csi.azure.com" }, spec: { tokenRequests: [{ audience: "azure" }] } });
+    putPod({ name: "inline", azureFile: { secretName: "s", shareName: "x" } });
+    await askForToken({ boundObjectRef: ref, audiences: ["azure"] });
+    reader.put(persistentvolumeclaims, { metadata: { namespace: "ns", name: "c" }, spec: { volumeName: "v" } });
+    reader.put(persistentvolumes, { metadata: { name: "v" }, spec: { azureFile: { secretName: "s", shareName: "x" } } });
+    putPod({ name: "claimed", persistentVolumeClaim: { claimName: "c" } });
+    await askForToken({ boundObjectRef: ref, audiences: ["azure"] });
+  });
+
+  it("says which claim, volume or driver is missing where nothing else uses the audience", async () => {
+    putPod({ name: "a", persistentVolumeClaim: { claimName: "none" } }, { name: "b", csi: { driver: "example.com" } });
+    await expect(askForToken({ boundObjectRef: ref, audiences: ["vault"] })).rejects.toThrow(
+      'error validating audience "vault": [persistentvolumeclaim "none" not found, csidriver.storage.k8s.io "example.com" not found]',
+    );
+    reader.put(persistentvolumeclaims, { metadata: { namespace: "ns", name: "p-e" }, spec: { volumeName: "lost" } });
+    putPod({ name: "e", ephemeral: { volumeClaimTemplate: { spec: {} } } });
+    await expect(askForToken({ boundObjectRef: ref, audiences: ["vault"] })).rejects.toThrow(
+      'error validating audience "vault": persistentvolume "lost" not found',
     );
   });
 });

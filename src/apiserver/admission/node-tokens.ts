@@ -1,12 +1,16 @@
 // What service-account tokens a node may ask for: bound to a pod that runs on it, for an audience that one of the pod's
 // volumes uses, or that the node has been granted explicitly.
+import type { KubernetesObject } from "../../api/meta/object.ts";
 import { notFound } from "../../api/meta/status-error.ts";
+import type { ResourceType } from "../../api/resource-type.ts";
 import { csidrivers, persistentvolumeclaims, persistentvolumes, pods } from "../../api/resources.generated.ts";
+import { migratedPluginOf } from "../../api/semantics/migrated-volumes.ts";
 import type { TokenRequest } from "../../api/types/authentication-v1.ts";
 import type { Pod, Volume } from "../../api/types/core-v1.ts";
+import { goQuoted } from "../../base/go-quoted.ts";
 import type { Authorizer } from "../authz/authorizer.ts";
 import type { AdmissionReader, AdmissionRequest } from "./admission.ts";
-import { refuse } from "./refusal.ts";
+import { joinProblems, refuse } from "./refusal.ts";
 
 /** Throws 403 where the node may not have the token. */
 export async function checkNodeToken(
@@ -37,8 +41,11 @@ async function checkAudience(
 ): Promise<void> {
   if (audiences.length > 1) throw refuse(request, "node may only request 0 or 1 audiences");
   const audience = audiences[0] ?? "";
-  if ((pod.spec?.volumes ?? []).some((volume) => usesAudience(volume, pod, audience, reader))) return;
-  const { decision } = await authorizer.authorize({
+  const problems: string[] = [];
+  const lookup = lookupIn(reader, problems);
+  if ((pod.spec?.volumes ?? []).some((volume) => usesAudience(volume, pod, audience, lookup))) return;
+  if (problems.length > 0) throw refuse(request, `error validating audience ${goQuoted(audience)}: ${joinProblems(problems)}`);
+  const { decision, error } = await authorizer.authorize({
     user: request.user,
     verb: "request-serviceaccounts-token-audience",
     isResourceRequest: true,
@@ -50,23 +57,42 @@ async function checkAudience(
     namespace: request.namespace,
     name: request.name,
   });
-  if (decision !== "allow")
-    throw refuse(
-      request,
-      `audience ${JSON.stringify(audience)} not found in pod spec volume, ${request.user.name} is not authorized to request tokens for this audience`,
-    );
+  if (decision === "allow") return;
+  const why =
+    error === undefined
+      ? `${request.user.name} is not authorized to request tokens for this audience`
+      : `error authorizing ${request.user.name} to request tokens for this audience: ${error}`;
+  throw refuse(request, `audience ${goQuoted(audience)} not found in pod spec volume, ${why}`);
 }
 
-function usesAudience(volume: Volume, pod: Pod, audience: string, reader: AdmissionReader): boolean {
+/** The object of this name, in a namespace where it is in one. */
+type Lookup = <T extends KubernetesObject>(type: ResourceType<T>, name: string, namespace?: string) => T | undefined;
+
+/** A look-up that adds to `problems` what there is none of; upstream's caches name a resource by its singular. */
+function lookupIn(reader: AdmissionReader, problems: string[]): Lookup {
+  return (type, name, namespace) => {
+    const found = reader.informer(type).get(namespace === undefined ? name : `${namespace}/${name}`);
+    if (!found) problems.push(notFound({ group: type.group, resource: type.singular }, name).message);
+    return found;
+  };
+}
+
+function usesAudience(volume: Volume, pod: Pod, audience: string, lookup: Lookup): boolean {
   if (volume.projected?.sources?.some((s) => s.serviceAccountToken && (s.serviceAccountToken.audience ?? "") === audience)) return true;
-  const driver = volume.csi?.driver ?? driverOfClaim(volume, pod, reader);
-  const requests = driver === undefined ? [] : (reader.informer(csidrivers).get(driver)?.spec.tokenRequests ?? []);
+  const driver = driverOfVolume(volume, pod, lookup);
+  if (!driver) return false;
+  const requests = lookup(csidrivers, driver)?.spec.tokenRequests ?? [];
   return requests.some((r) => (r.audience ?? "") === audience);
 }
 
-function driverOfClaim(volume: Volume, pod: Pod, reader: AdmissionReader): string | undefined {
-  const claimName = volume.persistentVolumeClaim?.claimName ?? (volume.ephemeral ? `${pod.metadata.name}-${volume.name}` : undefined);
-  if (claimName === undefined) return undefined;
-  const claim = reader.informer(persistentvolumeclaims).get(`${pod.metadata.namespace ?? ""}/${claimName}`);
-  return reader.informer(persistentvolumes).get(claim?.spec?.volumeName ?? "")?.spec?.csi?.driver;
+/** The CSI driver behind a pod's volume, also where it has taken over from a plugin of the past. */
+function driverOfVolume(volume: Volume, pod: Pod, lookup: Lookup): string | undefined {
+  const claim = volume.ephemeral?.volumeClaimTemplate
+    ? `${pod.metadata.name}-${volume.name}`
+    : volume.persistentVolumeClaim && (volume.persistentVolumeClaim.claimName ?? "");
+  if (claim === undefined) return volume.csi ? volume.csi.driver : migratedPluginOf(volume)?.driver;
+  const bound = lookup(persistentvolumeclaims, claim, pod.metadata.namespace);
+  if (!bound) return undefined;
+  const { spec = {} } = lookup(persistentvolumes, bound.spec?.volumeName ?? "") ?? {};
+  return spec.csi ? spec.csi.driver : migratedPluginOf(spec)?.driver;
 }

@@ -1,6 +1,7 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, service accounts read the bundles too, and the job controller groups pods. The collector of storage versions has its role where
-// they are served (upstream: by the gate StorageVersionAPI).
+// ask for certificates of pods, service accounts read the bundles too, the job controller groups pods, and the migrator of storage
+// versions writes everything. The collector of storage versions has its role where they are served (upstream: by the gate
+// StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 import { defaultControllerRoles } from "./default-controller-roles.ts";
 
@@ -23,6 +24,14 @@ const storageVersionCollector = [
 
 const groupPods = "create get list watch | podgroups workloads | scheduling.k8s.io";
 
+/** It applies each object as it is; of one that is gone that is a creation, which its uid refuses. */
+const storageVersionMigrator = [
+  "create list patch | * | *",
+  "get | customresourcedefinitions | apiextensions.k8s.io",
+  "patch | customresourcedefinitions/status | apiextensions.k8s.io",
+  "update | storageversionmigrations/status | storagemigration.k8s.io",
+];
+
 export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}): GatedRoles {
   const bundles = gates.enabled("ClusterTrustBundle");
   const readBundles = "read | clustertrustbundles | certificates.k8s.io";
@@ -34,6 +43,7 @@ export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}
     controllerRoles: {
       ...(storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {}),
       ...(gates.enabled("WorkloadWithJob") ? { "job-controller": [...(defaultControllerRoles["job-controller"] ?? []), groupPods] } : {}),
+      ...(gates.enabled("StorageVersionMigrator") ? { "storage-version-migrator-controller": storageVersionMigrator } : {}),
     },
     clusterRoles: bundles ? { "system:cluster-trust-bundle-discovery": { rules: [readBundles], groups: ["system:serviceaccounts"] } } : {},
   };

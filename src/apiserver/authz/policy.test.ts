@@ -101,6 +101,19 @@ describe("the bootstrap policy", () => {
     expect(usual.toReversed()).toEqual(roleIn(bootstrapPolicy()));
   });
 
+  it("has a role for the migrator of storage versions while its gate is on", () => {
+    const name = "system:controller:storage-version-migrator-controller";
+    const { clusterRoles } = bootstrapPolicy(gatedRoles(resolveApiServerGates({ StorageVersionMigrator: true })));
+    const rules = clusterRoles.find(({ metadata }) => metadata.name === name)?.rules;
+    expect(rules).toContainEqual({ apiGroups: ["*"], resources: ["*"], verbs: ["create", "list", "patch"] });
+    expect(rules).toContainEqual({
+      apiGroups: ["apiextensions.k8s.io"],
+      resources: ["customresourcedefinitions"],
+      verbs: ["get"],
+    });
+    expect(bootstrapPolicy().clusterRoles.map(({ metadata }) => metadata.name)).not.toContain(name);
+  });
+
   it("writes rules as upstream does, sorted", () => {
     expect(parseRule("read update | pods/log pods | core apps | b a")).toEqual({
       apiGroups: ["", "apps"],

@@ -34,6 +34,31 @@ describe.each(ciphers)("%s", (_name, create) => {
   });
 });
 
+describe("what was written with another key, or changed", () => {
+  const other = Buffer.alloc(32, 9);
+
+  it("is refused in upstream's words", async () => {
+    const cipherWords = "cipher: message authentication failed";
+    expect(() => aesGcm(other).decrypt(aesGcm(key).encrypt(text, at), at)).toThrow(cipherWords);
+    expect(() => seededAesGcm(other).decrypt(seededAesGcm(key).encrypt(text, at), at)).toThrow(cipherWords);
+    const [box, otherBox] = [await secretBox(key), await secretBox(other)];
+    expect(() => otherBox.decrypt(box.encrypt(text, at), at)).toThrow("output array was not large enough for encryption");
+  });
+
+  it("is refused for its padding with aescbc", () => {
+    const stored = Buffer.from(aesCbc(key).encrypt(text, at));
+    expect(() => aesCbc(key).decrypt(stored.subarray(0, 40), at)).toThrow("the stored data is not a multiple of the block size");
+    // The block before the last one is added to the last: of its 15 bytes of padding one is another, or all say another length.
+    const changed = (byte: number, to: number): Buffer => {
+      const copy = Buffer.from(stored);
+      copy[byte] = (copy[byte] ?? 0) ^ to;
+      return copy;
+    };
+    expect(() => aesCbc(key).decrypt(changed(20, 1), at)).toThrow("invalid padding on input");
+    expect(() => aesCbc(key).decrypt(changed(31, 15), at)).toThrow("invalid PKCS7 data (empty or not padded)");
+  });
+});
+
 describe("the forms in the store", () => {
   it("of aescbc is the IV and PKCS#7 padded blocks", () => {
     const stored = aesCbc(key).encrypt(text, at);

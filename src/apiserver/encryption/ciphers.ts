@@ -12,9 +12,10 @@ export function aesCbc(key: Uint8Array): Cipher {
   const algorithm = `aes-${key.length * 8}-cbc`;
   return {
     decrypt(stored) {
-      if (stored.length < 2 * ivBytes || stored.length % ivBytes !== 0) throw tooShort();
-      const cipher = createDecipheriv(algorithm, key, stored.subarray(0, ivBytes));
-      return authentic(() => Buffer.concat([cipher.update(stored.subarray(ivBytes)), cipher.final()]));
+      if (stored.length < 2 * ivBytes) throw tooShort();
+      if (stored.length % ivBytes !== 0) throw new DecryptError("the stored data is not a multiple of the block size");
+      const cipher = createDecipheriv(algorithm, key, stored.subarray(0, ivBytes)).setAutoPadding(false);
+      return withoutPadding(Buffer.concat([cipher.update(stored.subarray(ivBytes)), cipher.final()]));
     },
     encrypt(plain) {
       const iv = randomBytes(ivBytes);
@@ -22,6 +23,15 @@ export function aesCbc(key: Uint8Array): Cipher {
       return Buffer.concat([iv, cipher.update(plain), cipher.final()]);
     },
   };
+}
+
+/** Without PKCS#7 padding, which another key leaves behind by chance only. */
+function withoutPadding(padded: Buffer): Buffer {
+  const count = padded.at(-1) ?? 0;
+  if (count === 0 || count > padded.length) throw new DecryptError("invalid PKCS7 data (empty or not padded)");
+  const end = padded.length - count;
+  if (padded.subarray(end).some((byte) => byte !== count)) throw new DecryptError("invalid padding on input");
+  return padded.subarray(0, end);
 }
 
 export function aesGcm(key: Uint8Array): Cipher {
@@ -33,7 +43,7 @@ export function aesGcm(key: Uint8Array): Cipher {
       decipher.setAAD(Buffer.from(storageKey));
       decipher.setAuthTag(stored.subarray(stored.length - tagBytes));
       const text = stored.subarray(nonceBytes, stored.length - tagBytes);
-      return authentic(() => Buffer.concat([decipher.update(text), decipher.final()]));
+      return authentic(() => Buffer.concat([decipher.update(text), decipher.final()]), "cipher: message authentication failed");
     },
     encrypt(plain, storageKey) {
       const nonce = randomBytes(nonceBytes);
@@ -78,7 +88,7 @@ export async function secretBox(key: Uint8Array): Promise<Cipher> {
     decrypt(stored) {
       if (stored.length < boxNonceBytes + tagBytes) throw tooShort();
       const { nonce, text } = { nonce: stored.subarray(0, boxNonceBytes), text: stored.subarray(boxNonceBytes) };
-      return authentic(() => xsalsa20poly1305(key, nonce).decrypt(text));
+      return authentic(() => xsalsa20poly1305(key, nonce).decrypt(text), "output array was not large enough for encryption");
     },
     encrypt(plain) {
       const nonce = randomBytes(boxNonceBytes);
@@ -89,11 +99,11 @@ export async function secretBox(key: Uint8Array): Promise<Cipher> {
 
 const tooShort = (): DecryptError => new DecryptError("the stored data was shorter than the required size");
 
-/** What the ciphers say of a wrong key or a changed value says nothing. */
-function authentic(decrypt: () => Uint8Array): Uint8Array {
+/** `refusal`: what upstream says of another key and of a changed value alike. */
+function authentic(decrypt: () => Uint8Array, refusal: string): Uint8Array {
   try {
     return decrypt();
   } catch (cause) {
-    throw new DecryptError("the value was written with another key, or is damaged", { cause });
+    throw new DecryptError(refusal, { cause });
   }
 }

@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../../base/clock.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../base/log.ts";
 import { LruMap } from "../../base/lru-map.ts";
-import { goRpcText } from "../../rpc/rpc-error.ts";
+import { goRpcText, RpcError } from "../../rpc/rpc-error.ts";
 import { contentHash } from "../configuration/reload-metrics.ts";
 import { aesGcm, seededAesGcm } from "./ciphers.ts";
 import type { KmsFigures } from "./encryption-metrics.ts";
@@ -54,7 +54,7 @@ export class KmsProvider implements Running {
   #state: WriteState | undefined;
   #problem: Error | undefined = new Error("its status has not been asked for yet");
   #timer: Timer | undefined;
-  #polling: Promise<void> | undefined;
+  #polling: Promise<Error | undefined> | undefined;
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
   /** Of the interface: it stays what it was first. */
@@ -79,8 +79,9 @@ export class KmsProvider implements Running {
   /** Throws what is wrong with the plugin. */
   async check(): Promise<void> {
     const knownMs = this.#problem ? unwellKnownMs : wellKnownMs;
-    if (!this.#stopped && this.#deps.clock.monotonic() - this.#askedAtMs >= knownMs) await this.#poll();
-    if (this.#problem) throw this.#problem;
+    const isDue = !this.#stopped && this.#deps.clock.monotonic() - this.#askedAtMs >= knownMs;
+    const problem = isDue ? await this.#poll() : this.#problem;
+    if (problem) throw problem;
   }
 
   get transformer(): PrefixedTransformer {
@@ -152,25 +153,29 @@ export class KmsProvider implements Running {
     }
   }
 
-  /** Who asks at the same time shares the answer. */
-  #poll(): Promise<void> {
+  /** Who asks at the same time shares the answer: what is wrong, in the words for who has asked. */
+  #poll(): Promise<Error | undefined> {
     this.#polling ??= this.#ask().finally(() => {
       this.#polling = undefined;
     });
     return this.#polling;
   }
 
-  async #ask(): Promise<void> {
+  async #ask(): Promise<Error | undefined> {
     this.#timer?.cancel();
+    let told: Error | undefined;
     try {
       await this.#refresh();
       this.#problem = undefined;
     } catch (error) {
-      this.#problem = error instanceof Error ? error : new Error(String(error));
+      told = error instanceof Error ? error : new Error(String(error));
+      // Afterwards upstream repeats the plugin's words alone.
+      this.#problem = told.cause instanceof RpcError ? new Error(goRpcText(told.cause), { cause: told.cause }) : told;
       this.#deps.logger.warn("KMS is not well", { provider: this.name, error });
     }
     this.#askedAtMs = this.#deps.clock.monotonic();
     if (!this.#stopped) this.#timer = this.#deps.clock.after(this.#problem ? unwellPeriodMs : wellPeriodMs, () => void this.#poll());
+    return told;
   }
 
   /** Asks for its status; a new key gets a new seed. Throws what health checks tell. */

@@ -1,6 +1,7 @@
 // Names in OpenAPI documents: "core-v1.Pod" is the model io.k8s.api.core.v1.Pod, its operations end in CoreV1, its tag is
 // core_v1.
 import type { GroupVersionKind } from "../../api/resource-type.ts";
+import { factsOf } from "../../api/schema/schema.ts";
 
 const packages: Readonly<Record<string, string>> = {
   "meta-v1": "io.k8s.apimachinery.pkg.apis.meta.v1",
@@ -21,12 +22,28 @@ export function customTypeName({ group, version, kind }: GroupVersionKind): stri
 
 export const isCustomTypeName = (type: string): boolean => type.startsWith(customPrefix);
 
-/** The model's name of a type in the schema tables, or of a custom one. */
+/** The model's name of a type in the schema tables, or of a custom one, which makes way for one that is built in. */
 export function modelName(type: string): string {
-  if (isCustomTypeName(type)) return type.slice(customPrefix.length);
+  if (isCustomTypeName(type)) {
+    const name = type.slice(customPrefix.length);
+    return isBuiltInModel(name) ? `${name}_v2` : name;
+  }
   const dot = type.lastIndexOf(".");
   const module = type.slice(0, dot);
-  return `${packages[module] ?? `io.k8s.api.${module.replace("-", ".")}`}.${type.slice(dot + 1)}`;
+  return `${packages[module] ?? `${apiPackage}${module.replace("-", ".")}`}.${type.slice(dot + 1)}`;
+}
+
+const apiPackage = "io.k8s.api.";
+
+/** The way back from a model's name to the tables. */
+function isBuiltInModel(name: string): boolean {
+  if (!name.startsWith("io.k8s.")) return false;
+  const dot = name.lastIndexOf(".");
+  const [of, type] = [name.slice(0, dot), name.slice(dot + 1)];
+  const module =
+    Object.keys(packages).find((each) => packages[each] === of) ??
+    (of.startsWith(apiPackage) ? of.slice(apiPackage.length).replace(".", "-") : undefined);
+  return module !== undefined && factsOf(`${module}.${type}`) !== undefined;
 }
 
 /** "CoreV1", "AppsV1", "RbacAuthorizationV1": the middle of operation ids. */

@@ -33,7 +33,8 @@ export async function createVirtual(
   const sent = await readObject(context, { group: kind.group, version: kind.version, kind: kind.kind, schema }, options.fieldValidation);
   const namespace = type.namespaced ? info.namespace : "";
   const request = writeRequest(context, options, { namespace, name: info.name, subresource: info.subresource });
-  const placed = withoutSystemFields(inNamespace(kind === type ? sent : defaultTokenRequest(sent), namespace));
+  // A request for a token may name the account's uid; of other objects what the server sets is dropped.
+  const placed = kind === type ? withoutSystemFields(inNamespace(sent, namespace)) : inNamespace(defaultTokenRequest(sent), namespace);
   // What is not kept has managed fields all the same: its answer shows them.
   const object = recordUpdate(kind === type ? store.definition : tokenRequest, undefined, placed, { ...request, nowMs: env.clock.now() });
   // Admission is told the name that is sent where the path has none.

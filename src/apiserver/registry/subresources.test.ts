@@ -33,6 +33,13 @@ const createPod = (name: string, more: object = {}, labels: object = {}): Promis
   server.send("POST", pods, { body: { metadata: { name, labels }, spec: { containers: [], ...more } } });
 
 describe("a request for a token", () => {
+  it("comes with the uid that it names, which has to be the account's", async () => {
+    const accounts = "/api/v1/namespaces/default/serviceaccounts";
+    await server.send("POST", accounts, { body: { kind: "ServiceAccount", metadata: { name: "a" } } });
+    await server.send("POST", `${accounts}/a/token`, { body: { metadata: { uid: "u" }, spec: {} } });
+    expect(created).toMatchObject([{ object: { metadata: { uid: "u" } } }]);
+  });
+
   it("has managed fields, of what was sent and its default", async () => {
     const accounts = "/api/v1/namespaces/default/serviceaccounts";
     await server.send("POST", accounts, { body: { kind: "ServiceAccount", metadata: { name: "a" } } });

@@ -1,5 +1,6 @@
-// Volume plugins of the past whose work CSI drivers do now: their names, and what objects are marked with for the drivers'
-// sake. Upstream's controllers keep these marks right with every look at a claim or volume.
+// What claims and volumes are marked with for the sake of the CSI drivers that do the work of volume plugins of the past.
+// Upstream's controllers keep these marks right with every look at a claim or volume.
+import { driverOf } from "../../api/semantics/migrated-volumes.ts";
 import type { PersistentVolume, PersistentVolumeClaim } from "../../api/types/core-v1.ts";
 
 const migratedToAnnotation = "pv.kubernetes.io/migrated-to";
@@ -10,28 +11,6 @@ const provisionerAnnotations = ["volume.kubernetes.io/storage-provisioner", "vol
 export const inTreeFinalizer = "kubernetes.io/pv-controller";
 /** The same of those that a driver made. */
 const driverFinalizer = "external-provisioner.volume.kubernetes.io/finalizer";
-
-/** By the plugin's name: its driver's, and the field of a volume that is its own. */
-const plugins = {
-  "kubernetes.io/aws-ebs": { driver: "ebs.csi.aws.com", field: "awsElasticBlockStore" },
-  "kubernetes.io/azure-disk": { driver: "disk.csi.azure.com", field: "azureDisk" },
-  "kubernetes.io/azure-file": { driver: "file.csi.azure.com", field: "azureFile" },
-  "kubernetes.io/cinder": { driver: "cinder.csi.openstack.org", field: "cinder" },
-  "kubernetes.io/gce-pd": { driver: "pd.csi.storage.gke.io", field: "gcePersistentDisk" },
-  "kubernetes.io/portworx-volume": { driver: "pxd.portworx.com", field: "portworxVolume" },
-  "kubernetes.io/vsphere-volume": { driver: "csi.vsphere.vmware.com", field: "vsphereVolume" },
-} as const;
-
-/** The driver that has taken over from a plugin. */
-export function driverOf(plugin: string): string | undefined {
-  return Object.hasOwn(plugins, plugin) ? plugins[plugin as keyof typeof plugins].driver : undefined;
-}
-
-/** The plugin of the past that a volume was made for. */
-export function migratedPluginOf({ spec }: PersistentVolume): { readonly plugin: string; readonly driver: string } | undefined {
-  for (const [plugin, { driver, field }] of Object.entries(plugins)) if (spec?.[field] !== undefined) return { plugin, driver };
-  return undefined;
-}
 
 /** The claim with the mark of the driver that is to make its volume; the same where it is right. */
 export function withDriverOfClaim(claim: PersistentVolumeClaim): PersistentVolumeClaim {

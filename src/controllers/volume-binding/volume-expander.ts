@@ -5,9 +5,9 @@
 import { keyOf } from "../../api/meta/object.ts";
 import { compareQuantities } from "../../api/meta/quantity.ts";
 import { persistentvolumeclaims, persistentvolumes } from "../../api/resources.generated.ts";
+import { migratedPluginOf } from "../../api/semantics/migrated-volumes.ts";
 import type { PersistentVolumeClaim } from "../../api/types/core-v1.ts";
 import type { Controller } from "../controller.ts";
-import { migratedPluginOf } from "./migrated-plugins.ts";
 
 const resizerAnnotation = "volume.kubernetes.io/storage-resizer";
 
@@ -38,7 +38,7 @@ export const volumeExpander: Controller = {
         const volume = volumeInformer.get(claim?.spec?.volumeName ?? "");
         if (claim?.status?.phase !== "Bound" || volume?.spec?.claimRef?.uid !== claim.metadata.uid) return undefined;
         if (compareQuantities(askedSize(claim), claim.status.capacity?.storage ?? 0) <= 0) return undefined;
-        const migrated = migratedPluginOf(volume);
+        const migrated = migratedPluginOf(volume.spec ?? {});
         recorder.record(claim, {
           type: "Normal",
           reason: "ExternalExpanding",

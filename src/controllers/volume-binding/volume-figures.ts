@@ -1,10 +1,12 @@
 // How many volumes and claims there are, bound and not, counted when somebody asks.
+
+import { migratedPluginOf } from "../../api/semantics/migrated-volumes.ts";
 import { storageClassOf } from "../../api/semantics/volume-claims.ts";
 import type { PersistentVolume } from "../../api/types/core-v1.ts";
 import type { Running } from "../../base/lifecycle.ts";
 import type { ControllerContext } from "../controller.ts";
 import type { Measured } from "../controller-figures.ts";
-import { migratedPluginOf } from "./migrated-plugins.ts";
+
 import type { Caches } from "./volume-work.ts";
 
 const shown = [
@@ -27,7 +29,7 @@ const plugins = {
 
 function pluginOf(volume: PersistentVolume): string {
   for (const [field, plugin] of Object.entries(plugins)) if (volume.spec?.[field as keyof typeof plugins] !== undefined) return plugin;
-  return migratedPluginOf(volume)?.plugin ?? "N/A";
+  return migratedPluginOf(volume.spec ?? {})?.plugin ?? "N/A";
 }
 
 export function showVolumes({ metrics }: ControllerContext, { claims, volumes }: Caches): Running {

@@ -2,8 +2,8 @@
 // plugin that is left with something to do here, for directories of this machine.
 import { rm } from "node:fs/promises";
 import { posix } from "node:path";
+import { driverOf } from "../../api/semantics/migrated-volumes.ts";
 import type { PersistentVolume } from "../../api/types/core-v1.ts";
-import { driverOf } from "./migrated-plugins.ts";
 
 const inTreePrefix = "kubernetes.io/";
 /** It can empty volumes, and no more. */
