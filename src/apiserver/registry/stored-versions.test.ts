@@ -16,6 +16,21 @@ const scaleTargetRef = { kind: "Deployment", name: "d", apiVersion: "apps/v1" };
 
 it.each<readonly [key: string, stored: object, views: readonly (readonly [path: string, expected: object])[]]>([
   [
+    "/registry/mutatingadmissionpolicybindings/x",
+    {
+      apiVersion: "admissionregistration.k8s.io/v1beta1",
+      kind: "MutatingAdmissionPolicyBinding",
+      metadata: { name: "x", uid: "u", creationTimestamp: "2026-01-01T00:00:00Z" },
+      spec: { policyName: "p" },
+    },
+    [
+      [
+        "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings/x",
+        { apiVersion: "admissionregistration.k8s.io/v1", spec: { policyName: "p" } },
+      ],
+    ],
+  ],
+  [
     "/registry/events/default/x",
     { apiVersion: "events.k8s.io/v1", kind: "Event", metadata, eventTime: null, note: "hello", regarding: involved },
     [

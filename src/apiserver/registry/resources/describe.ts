@@ -2,7 +2,7 @@
 // status keeps it apart: nobody sets it by writing the object, and writing the status changes nothing else but metadata.
 import type { FieldError } from "../../../api/meta/field-error.ts";
 import type { KubernetesObject } from "../../../api/meta/object.ts";
-import type { ResourceType } from "../../../api/resource-type.ts";
+import { apiVersionOf, type ResourceType } from "../../../api/resource-type.ts";
 import type { ObjectMeta } from "../../../api/types/meta-v1.ts";
 import { storagePathOf, withStatusOf } from "../plain-resource.ts";
 import type { ResourceDefinition } from "../resource-definition.ts";
@@ -28,6 +28,15 @@ export function describe<T extends KubernetesObject>(type: ResourceType<T>, rule
     update: { ...shared.update, ...rules.update },
     ...(shared.status ? { status: { ...shared.status, ...rules.status } } : {}),
   };
+}
+
+/** How objects of a kind are read that are stored in another version, which differs by its name alone. */
+export function storedAlsoAs<T extends KubernetesObject>(
+  type: ResourceType<T>,
+  version: string,
+): Pick<ResourceDefinition<T>, "storedVersions"> {
+  const read = (stored: KubernetesObject): T => ({ ...stored, apiVersion: apiVersionOf(type) }) as T; // the same fields
+  return { storedVersions: { [apiVersionOf({ group: type.group, version })]: read } };
 }
 
 /** The strategies of a kind whose validator serves creates and updates. */

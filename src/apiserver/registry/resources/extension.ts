@@ -79,7 +79,7 @@ import { customResourceDefinitionDeletion } from "../../crd/definition-deletion.
 import { mandatoryFlowSchemas, mandatoryPriorityLevels } from "../../flow-control/default-configuration.ts";
 import { withStatusOf } from "../plain-resource.ts";
 import type { ResourceDefinition } from "../resource-definition.ts";
-import { checked, describe, statusKeepsMetadata, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, storedAlsoAs, withOnlyStatus, withStatusKeepingMetadata } from "./describe.ts";
 
 const ruleTools = { analyze: analyzeRules, compile: compileSchemaRules };
 
@@ -143,12 +143,14 @@ export const validatingPolicyBindingDefinition = describe(validatingadmissionpol
 export const mutatingPolicyDefinition = describe(mutatingadmissionpolicies, {
   metadataOnUpdate: ["whole"],
   ...admission<MutatingAdmissionPolicy>((policy, old) => validateMutatingPolicy(policy, old, checkExpression)),
+  ...storedAlsoAs(mutatingadmissionpolicies, "v1beta1"),
   defaults: defaultMutatingPolicy,
   table: mutatingPolicyTable,
 });
 export const mutatingPolicyBindingDefinition = describe(mutatingadmissionpolicybindings, {
   metadataOnUpdate: ["whole"],
   ...admission(validateMutatingPolicyBinding),
+  ...storedAlsoAs(mutatingadmissionpolicybindings, "v1beta1"),
   defaults: defaultMutatingPolicyBinding,
   table: mutatingPolicyBindingTable,
 });

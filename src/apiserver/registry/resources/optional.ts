@@ -20,7 +20,7 @@ import type { WorkloadGates } from "../../../api/validation/workload.ts";
 import { formatTime } from "../../../base/clock.ts";
 import type { AnyDefinition } from "../definitions.ts";
 import { withStatusOf } from "../plain-resource.ts";
-import { checked, describe, statusKeepsMetadata, withStatusKeepingMetadata } from "./describe.ts";
+import { checked, describe, statusKeepsMetadata, storedAlsoAs, withStatusKeepingMetadata } from "./describe.ts";
 import { deviceClassDefinition, resourceClaimDefinition, resourceClaimTemplateDefinition, resourceSliceDefinition } from "./devices.ts";
 import { mutatingPolicyBindingDefinition, mutatingPolicyDefinition } from "./extension.ts";
 import { ipAddressDefinition, serviceCidrDefinition } from "./networking.ts";
@@ -59,6 +59,7 @@ function sinceItsEffect(rule: DeviceTaintRule, { spec: old }: DeviceTaintRule, n
 }
 
 const deviceTaintRuleDefinition = describe<DeviceTaintRule>(optional.devicetaintrulesV1beta2, {
+  ...storedAlsoAs(optional.devicetaintrulesV1beta2, "v1alpha3"),
   defaults: (rule, nowMs) => change(rule, "spec", (spec) => change(spec, "taint", (taint) => withTimeAdded(taint, nowMs))),
   create: { validate: (rule) => validateDeviceTaintRule(rule) },
   update: {
