@@ -257,7 +257,7 @@ function integerDecoder(limit: number): Decode {
   return (value, findings) => {
     if (typeof value === "number") return Number.isInteger(value) && value < limit && value >= -limit ? value : wrong(value, findings);
     if (!(value instanceof JsonNumber) || !isIntegerText(value.text, limit)) return wrong(value, findings);
-    return Number(value.text);
+    return value.valueOf();
   };
 }
 

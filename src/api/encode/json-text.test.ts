@@ -49,6 +49,15 @@ describe("parseJson()", () => {
     expect(parseJson('{"image":"nginx:1.25"}').value).toEqual({ image: "nginx:1.25" });
   });
 
+  it("reads the largest int64 as a number that is one, too", () => {
+    const read = (text: string): unknown => withPlainNumbers(parseJson(`{"a":${text}}`).value);
+    const written = JSON.stringify(read("9223372036854775807"));
+    expect(BigInt(/\d+/.exec(written)?.[0] ?? 0)).toBeLessThan(2n ** 63n);
+    expect(read("9223372036854775807")).toEqual(JSON.parse(written));
+    expect(read("9223372036854775808")).toEqual({ a: 2 ** 63 });
+    expect(read("-9223372036854775808")).toEqual({ a: -(2 ** 63) });
+  });
+
   it.each([
     ["", "unexpected end of JSON input"],
     ["{", "unexpected end of JSON input"],

@@ -1,5 +1,6 @@
 // JSON texts as the API server reads them. JSON.parse does the work; a second look finds what it does not tell: fields
 // given twice, numbers whose notation matters (2.0 is no integer to Go), and, for broken texts, Go's words.
+import { nearestInteger } from "../meta/go-number.ts";
 import { maxNesting } from "./nesting.ts";
 
 /** A text that is no JSON; the message is Go's. */
@@ -19,11 +20,11 @@ export class JsonNumber {
   }
 
   valueOf(): number {
-    return Number(this.text);
+    return /^\d{19}$/.test(this.text) ? nearestInteger(BigInt(this.text)) : Number(this.text);
   }
 
   toJSON(): number {
-    return Number(this.text);
+    return this.valueOf();
   }
 }
 

@@ -28,6 +28,11 @@ describe("resolvePlain()", () => {
   });
 });
 
+it("reads the largest int64 as JSON does", () => {
+  expect(resolvePlain("9223372036854775807")).toBe(2 ** 63 - 1024);
+  expect(resolvePlain("9223372036854775808")).toBe(2 ** 63);
+});
+
 describe("parseYaml()", () => {
   it("makes plain JSON, with keys as texts", () => {
     expect(parseYaml('a: {b: [1, "1", yes, null]}\n1: x\ntrue: y\nt: |\n  text\n')).toEqual({

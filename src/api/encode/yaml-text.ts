@@ -2,6 +2,7 @@
 // plain texts, merge keys, keys as strings. The parser gives the structure; scalars are resolved here, by the rules of the
 // Go library that upstream uses, which differ from those of YAML 1.1 proper (no base-60 numbers).
 import { Composer, type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, Scalar } from "yaml";
+import { nearestInteger } from "../meta/go-number.ts";
 import { JsonSyntaxError, type ParsedText, parseJson, withPlainNumbers } from "./json-text.ts";
 import { maxNesting } from "./nesting.ts";
 import { YamlLimitError, yamlTokens } from "./yaml-nesting.ts";
@@ -210,6 +211,7 @@ function parseInteger(text: string): number | undefined {
   const match = /^([-+]?)(?:(0[xX][0-9a-fA-F]+)|(0[bB][01]+)|0[oO]?([0-7]+)|(0|[1-9]\d*))$/.exec(text);
   if (!match) return undefined;
   const [, sign, hex, binary, octal, decimal] = match;
+  if (decimal !== undefined && decimal.length === 19 && sign !== "-") return nearestInteger(BigInt(decimal));
   const magnitude = octal === undefined ? Number(hex ?? binary ?? decimal) : Number.parseInt(octal, 8);
   return sign === "-" ? 0 - magnitude : magnitude;
 }

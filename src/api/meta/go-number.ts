@@ -5,6 +5,18 @@ export const showInteger = (value: number): string => (Math.abs(value) < 1e21 ? 
 
 const maxInt64 = 2n ** 63n - 1n;
 
+/** Of JavaScript's numbers the largest that is an int64: the next one is 2^63. */
+const largestInt64 = 2 ** 63 - 1024;
+
+/**
+ * The number for a 64-bit integer; beyond 2^53 the nearest one that is an int64 as well, so that clients whose numbers have 64 bits
+ * can read what is written of it.
+ */
+export function nearestInteger(value: bigint): number {
+  const nearest = Number(value);
+  return nearest === 2 ** 63 && value <= maxInt64 ? largestInt64 : nearest;
+}
+
 /** What Go says of a text that is no int64 in decimal. */
 export function int64Problem(text: string): string | undefined {
   const problem = !/^[+-]?\d+$/.test(text) ? "invalid syntax" : isInt64(text) ? undefined : "value out of range";

@@ -4,6 +4,7 @@ import { withoutSentEmpty } from "../../meta/sent-empty.ts";
 import { tables } from "../../schema/generated/all.ts";
 import { builtInSchemas, type ObjectSchema } from "../../schema/schema.ts";
 import { type Decoded, decodeObject } from "../decode.ts";
+import { parseJson } from "../json-text.ts";
 import { encodeProtobuf, protobufSchema, readEnvelope, watchEventAround, wrapMessage } from "./envelope.ts";
 import { decodeMessage, encodeMessage } from "./message.ts";
 import { type Filling, fullObject } from "./object-fixture.ts";
@@ -80,6 +81,14 @@ describe("encodeMessage() and decodeMessage()", () => {
     const number = schema.fields.get("supplementalGroups")?.proto;
     expect(number).toBe("4 repeated int64");
     expect(decodeMessage(schema, bytesOf("22 03 01 ac02 20 05"))).toEqual({ supplementalGroups: [1, 300, 5] });
+  });
+
+  it("reads the largest int64 as JSON does", () => {
+    const schema = builtInSchemas.get("core-v1.PodSpec");
+    const spec = decodeMessage(schema, bytesOf("20 ff ff ff ff ff ff ff ff 7f")); // field 4, terminationGracePeriodSeconds
+    expect(spec).toMatchObject({ terminationGracePeriodSeconds: 2 ** 63 - 1024 });
+    const sent = parseJson('{"terminationGracePeriodSeconds":9223372036854775807,"containers":null}').value;
+    expect(decodeObject(schema, sent).object).toMatchObject({ terminationGracePeriodSeconds: 2 ** 63 - 1024 });
   });
 
   it("reads the zero time as none and the epoch as a time", () => {

@@ -4,6 +4,7 @@
 import { formatMicroTime, formatTime } from "../../../base/clock.ts";
 import { WireError, type WireReader, type WireWriter, wireType } from "../../../base/protobuf/wire.ts";
 import { base64OfBytes, bytesOfBase64 } from "../../meta/base64.ts";
+import { nearestInteger } from "../../meta/go-number.ts";
 import { parseTime } from "../../meta/time.ts";
 import type { ScalarKind } from "../../schema/schema.ts";
 import { nestsDeeper } from "../nesting.ts";
@@ -51,9 +52,6 @@ function number(value: unknown): number {
   return value;
 }
 
-/** Of a 64-bit integer; beyond 2^53 the nearest number, as where JSON is read. */
-const nearest = (value: bigint): number => Number(value);
-
 const integer = (value: unknown): number | bigint => {
   const given = number(value);
   return Number.isSafeInteger(given) ? given : BigInt(Math.trunc(given));
@@ -92,7 +90,7 @@ const int32: ValueCodec = {
   read: (reader) => reader.int32(),
 };
 
-const int64: ValueCodec = { ...int32, read: (reader) => nearest(reader.int64()) };
+const int64: ValueCodec = { ...int32, read: (reader) => nearestInteger(reader.int64()) };
 
 const double: ValueCodec = {
   wire: fixed64,
@@ -134,7 +132,7 @@ function time(format: (ms: number) => string, withFraction: boolean): ValueCodec
         empty = false;
         if (field !== 1 && field !== 2) return false;
         expectWire(wire, varint, field === 1 ? "seconds" : "nanos");
-        if (field === 1) seconds = nearest(reader.int64());
+        if (field === 1) seconds = nearestInteger(reader.int64());
         else nanos = reader.int32();
         return true;
       });
@@ -189,7 +187,7 @@ const intOrString: ValueCodec = {
     readMessage(reader, (field, wire) => {
       if (field < 1 || field > 3) return false;
       expectWire(wire, field === 3 ? delimited : varint, ["type", "intVal", "strVal"][field - 1] ?? "");
-      if (field === 1) type = nearest(reader.int64());
+      if (field === 1) type = nearestInteger(reader.int64());
       else if (field === 2) whole = reader.int32();
       else words = reader.string();
       return true;
