@@ -1,6 +1,6 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, and service accounts read the bundles too; the migrator of storage versions writes everything.
-// The collector of storage versions has its role where they are served (upstream: by the gate StorageVersionAPI).
+// ask for certificates of pods, and service accounts read the bundles too; who publishes bundles, cleans requests and migrates
+// storage versions has its role. The collector of storage versions has its role where they are served (upstream: by the gate StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 
 export interface GatedRoles {
@@ -20,6 +20,12 @@ const storageVersionCollector = [
   "get patch update | storageversions/status | internal.apiserver.k8s.io",
 ];
 
+const bundlePublisher = [
+  "attest | signers | certificates.k8s.io | kubernetes.io/kube-apiserver-serving",
+  "create delete list update watch | clustertrustbundles | certificates.k8s.io",
+  "create patch update | events | core events.k8s.io",
+];
+
 /** It applies each object as it is; of one that is gone that is a creation, which its uid refuses. */
 const storageVersionMigrator = [
   "create list patch | * | *",
@@ -30,14 +36,17 @@ const storageVersionMigrator = [
 
 export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}): GatedRoles {
   const bundles = gates.enabled("ClusterTrustBundle");
+  const certificates = gates.enabled("PodCertificateRequest");
   const readBundles = "read | clustertrustbundles | certificates.k8s.io";
   return {
     nodeRules: [
       ...(bundles ? [readBundles] : []),
-      ...(gates.enabled("PodCertificateRequest") ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
+      ...(certificates ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
     ],
     controllerRoles: {
       ...(storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {}),
+      ...(bundles ? { "kube-apiserver-serving-clustertrustbundle-publisher": bundlePublisher } : {}),
+      ...(certificates ? { podcertificaterequestcleaner: ["delete read | podcertificaterequests | certificates.k8s.io"] } : {}),
       ...(gates.enabled("StorageVersionMigrator") ? { "storage-version-migrator-controller": storageVersionMigrator } : {}),
     },
     clusterRoles: bundles ? { "system:cluster-trust-bundle-discovery": { rules: [readBundles], groups: ["system:serviceaccounts"] } } : {},
