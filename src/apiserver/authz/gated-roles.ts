@@ -1,6 +1,7 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
 // ask for certificates of pods, and service accounts read the bundles too; who publishes bundles, cleans requests and migrates
-// storage versions has its role. The collector of storage versions has its role where they are served (upstream: by the gate StorageVersionAPI).
+// storage versions has its role. The collector of storage versions has its role where they are served (upstream: by the gate
+// StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 
 export interface GatedRoles {
