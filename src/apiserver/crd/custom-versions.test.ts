@@ -57,6 +57,20 @@ describe("a custom object in a version that is not stored", () => {
   });
 });
 
+describe("a custom object that is stored in another version than now", () => {
+  it.each(["v1", "v2"])("is written in that version by an apply to %s that changes nothing", async (version) => {
+    await create("v1");
+    await fixture.redefine("widgets.example.com", [
+      { op: "replace", path: "/spec/versions/0/storage", value: false },
+      { op: "replace", path: "/spec/versions/1/storage", value: true },
+    ]);
+    const { uid, resourceVersion } = (await fixture.send("GET", `${at(version)}/w`)).body.metadata as Record<string, string>;
+    const body = { apiVersion: `example.com/${version}`, kind: "Widget", metadata: { name: "w", uid, resourceVersion } };
+    const rewritten = await fixture.send("PATCH", `${at(version)}/w?fieldManager=m`, { body, contentType: apply });
+    expect(rewritten.body.metadata?.resourceVersion).not.toBe(resourceVersion);
+  });
+});
+
 describe("warnings", () => {
   it("of a deprecated version name the highest higher one that is served and not deprecated, where there is one", async () => {
     expect((await create("v1beta1")).warnings).toEqual(["example.com/v1beta1 Widget is deprecated; use example.com/v2 Widget"]);

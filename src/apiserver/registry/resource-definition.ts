@@ -94,8 +94,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     readonly toStored: (object: T) => KubernetesObject;
     /** Present where a webhook converts between some versions; then `fromStored` and `toStored` are for the others. */
     readonly conversion?: ObjectConversion;
-    /** Whether an object that is served otherwise than it is stored would be stored otherwise now. Default: it would not. */
-    readonly isOutdated?: (stored: KubernetesObject) => boolean;
+    /** Whether an object would be stored otherwise now. `isChanged`: it is served otherwise than it is stored. Default: it would not. */
+    readonly isOutdated?: (stored: KubernetesObject, isChanged: boolean) => boolean;
   };
   /**
    * Fills in upstream's defaults after decoding, on every write, and on objects read from storage. Returns the same object where
