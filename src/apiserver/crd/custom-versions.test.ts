@@ -1,5 +1,6 @@
 // Custom objects of definitions with several versions: what a version that is not stored shows, and what is said of it.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { type CustomFixture, createCustomFixture } from "./custom-fixture.ts";
 
 const at = (version: string): string => `/apis/example.com/${version}/namespaces/default/widgets`;
@@ -64,7 +65,7 @@ describe("a custom object that is stored in another version than now", () => {
       { op: "replace", path: "/spec/versions/0/storage", value: false },
       { op: "replace", path: "/spec/versions/1/storage", value: true },
     ]);
-    const { uid, resourceVersion } = (await fixture.send("GET", `${at(version)}/w`)).body.metadata as Record<string, string>;
+    const { uid, resourceVersion } = (await fixture.send("GET", `${at(version)}/w`)).body.metadata as ObjectMeta;
     const body = { apiVersion: `example.com/${version}`, kind: "Widget", metadata: { name: "w", uid, resourceVersion } };
     const rewritten = await fixture.send("PATCH", `${at(version)}/w?fieldManager=m`, { body, contentType: apply });
     expect(rewritten.body.metadata?.resourceVersion).not.toBe(resourceVersion);
