@@ -1,6 +1,6 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, service accounts read the bundles too, the job controller groups pods, and the migrator of storage
-// versions writes everything. The collector of storage versions has its role where they are served (upstream: by the gate
+// ask for certificates of pods, service accounts read the bundles too; who publishes bundles, cleans requests, groups a job's pods
+// and migrates storage versions has its role. The collector of storage versions has its role where they are served (upstream: by the gate
 // StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 import { defaultControllerRoles } from "./default-controller-roles.ts";
@@ -24,6 +24,12 @@ const storageVersionCollector = [
 
 const groupPods = "create get list watch | podgroups workloads | scheduling.k8s.io";
 
+const bundlePublisher = [
+  "attest | signers | certificates.k8s.io | kubernetes.io/kube-apiserver-serving",
+  "create delete list update watch | clustertrustbundles | certificates.k8s.io",
+  "create patch update | events | core events.k8s.io",
+];
+
 /** It applies each object as it is; of one that is gone that is a creation, which its uid refuses. */
 const storageVersionMigrator = [
   "create list patch | * | *",
@@ -34,15 +40,18 @@ const storageVersionMigrator = [
 
 export function gatedRoles(gates: FeatureGates, { storageVersions = false } = {}): GatedRoles {
   const bundles = gates.enabled("ClusterTrustBundle");
+  const certificates = gates.enabled("PodCertificateRequest");
   const readBundles = "read | clustertrustbundles | certificates.k8s.io";
   return {
     nodeRules: [
       ...(bundles ? [readBundles] : []),
-      ...(gates.enabled("PodCertificateRequest") ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
+      ...(certificates ? ["create get list watch | podcertificaterequests | certificates.k8s.io"] : []),
     ],
     controllerRoles: {
       ...(storageVersions ? { "storage-version-garbage-collector": storageVersionCollector } : {}),
       ...(gates.enabled("WorkloadWithJob") ? { "job-controller": [...(defaultControllerRoles["job-controller"] ?? []), groupPods] } : {}),
+      ...(bundles ? { "kube-apiserver-serving-clustertrustbundle-publisher": bundlePublisher } : {}),
+      ...(certificates ? { podcertificaterequestcleaner: ["delete read | podcertificaterequests | certificates.k8s.io"] } : {}),
       ...(gates.enabled("StorageVersionMigrator") ? { "storage-version-migrator-controller": storageVersionMigrator } : {}),
     },
     clusterRoles: bundles ? { "system:cluster-trust-bundle-discovery": { rules: [readBundles], groups: ["system:serviceaccounts"] } } : {},

@@ -101,6 +101,21 @@ describe("the bootstrap policy", () => {
     expect(usual.toReversed()).toEqual(roleIn(bootstrapPolicy()));
   });
 
+  it("has roles for who publishes trust anchors and cleans requests for certificates of pods while their gates are on", () => {
+    const gates = resolveApiServerGates({ ClusterTrustBundle: true, PodCertificateRequest: true });
+    const { clusterRoles } = bootstrapPolicy(gatedRoles(gates));
+    const rulesOf = (name: string): unknown => clusterRoles.find(({ metadata }) => metadata.name === `system:controller:${name}`)?.rules;
+    expect(rulesOf("kube-apiserver-serving-clustertrustbundle-publisher")).toContainEqual({
+      apiGroups: ["certificates.k8s.io"],
+      resources: ["signers"],
+      resourceNames: ["kubernetes.io/kube-apiserver-serving"],
+      verbs: ["attest"],
+    });
+    expect(rulesOf("podcertificaterequestcleaner")).toEqual([
+      { apiGroups: ["certificates.k8s.io"], resources: ["podcertificaterequests"], verbs: ["delete", "get", "list", "watch"] },
+    ]);
+  });
+
   it("has a role for the migrator of storage versions while its gate is on", () => {
     const name = "system:controller:storage-version-migrator-controller";
     const { clusterRoles } = bootstrapPolicy(gatedRoles(resolveApiServerGates({ StorageVersionMigrator: true })));

@@ -68,7 +68,8 @@ export function customStorage({ served, stored, schemas, convert }: CustomStorag
   const toStored = (object: KubernetesObject): KubernetesObject =>
     object.apiVersion === stored ? object : fitted(inVersion(object, stored), stored);
   // Where nothing but the schema of what is served was at work, it changed the object.
-  const isOutdated = ({ apiVersion }: KubernetesObject): boolean => apiVersion !== stored || served === stored;
+  const isOutdated = ({ apiVersion }: KubernetesObject, isChanged: boolean): boolean =>
+    apiVersion !== stored || (isChanged && served === stored);
   if (!convert) return { fromStored, toStored, isOutdated };
   const converted = async (objects: readonly KubernetesObject[], apiVersion: string): Promise<readonly KubernetesObject[]> => {
     try {

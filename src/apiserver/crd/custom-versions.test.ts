@@ -1,5 +1,6 @@
 // Custom objects of definitions with several versions: what a version that is not stored shows, and what is said of it.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ObjectMeta } from "../../api/types/meta-v1.ts";
 import { type CustomFixture, createCustomFixture } from "./custom-fixture.ts";
 
 const at = (version: string): string => `/apis/example.com/${version}/namespaces/default/widgets`;
@@ -54,6 +55,20 @@ describe("a custom object in a version that is not stored", () => {
     const changing = { ...body, metadata: { name: "w", labels: { a: "b" } } };
     const changed = await fixture.send("PATCH", `${at("v2")}/w?fieldManager=m`, { body: changing, contentType: apply });
     expect(changed.body).toMatchObject({ metadata: { generation: 2 } });
+  });
+});
+
+describe("a custom object that is stored in another version than now", () => {
+  it.each(["v1", "v2"])("is written in that version by an apply to %s that changes nothing", async (version) => {
+    await create("v1");
+    await fixture.redefine("widgets.example.com", [
+      { op: "replace", path: "/spec/versions/0/storage", value: false },
+      { op: "replace", path: "/spec/versions/1/storage", value: true },
+    ]);
+    const { uid, resourceVersion } = (await fixture.send("GET", `${at(version)}/w`)).body.metadata as ObjectMeta;
+    const body = { apiVersion: `example.com/${version}`, kind: "Widget", metadata: { name: "w", uid, resourceVersion } };
+    const rewritten = await fixture.send("PATCH", `${at(version)}/w?fieldManager=m`, { body, contentType: apply });
+    expect(rewritten.body.metadata?.resourceVersion).not.toBe(resourceVersion);
   });
 });
 

@@ -81,7 +81,7 @@ export class ObjectViews {
     // What is served as it is stored shares its bytes too.
     const view = object === version.object ? version : new ObjectVersion(version.key, object, version.revision);
     this.#views.set(version, view);
-    if (view !== version && this.#definition.sharesStorageOf?.isOutdated?.(version.object)) this.#outdated.add(view);
+    if (this.#definition.sharesStorageOf?.isOutdated?.(version.object, view !== version)) this.#outdated.add(view);
     return view;
   }
 }

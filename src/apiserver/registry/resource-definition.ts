@@ -96,8 +96,8 @@ export interface ResourceDefinition<T extends KubernetesObject = KubernetesObjec
     readonly toStored: (object: T) => KubernetesObject;
     /** Present where a webhook converts between some versions; then `fromStored` and `toStored` are for the others. */
     readonly conversion?: ObjectConversion;
-    /** Whether an object that is served otherwise than it is stored would be stored otherwise now. Default: it would not. */
-    readonly isOutdated?: (stored: KubernetesObject) => boolean;
+    /** Whether an object would be stored otherwise now. `isChanged`: it is served otherwise than it is stored. Default: it would not. */
+    readonly isOutdated?: (stored: KubernetesObject, isChanged: boolean) => boolean;
   };
   /** By apiVersion: how objects are read that lie in the store in a version which has no definition any more. */
   readonly storedVersions?: Readonly<Record<string, (stored: KubernetesObject) => T>>;
