@@ -1,7 +1,7 @@
 // What default roles have besides while feature gates that are off by default are on: nodes read bundles of trust anchors and
-// ask for certificates of pods, service accounts read the bundles too; who publishes bundles, cleans requests, groups a job's pods
-// and migrates storage versions has its role. The collector of storage versions has its role where they are served (upstream: by the gate
-// StorageVersionAPI).
+// ask for certificates of pods, service accounts read the bundles too; who publishes bundles, cleans requests, groups a job's
+// pods and migrates storage versions has its role. The collector of storage versions has its role where they are served
+// (upstream: by the gate StorageVersionAPI).
 import type { FeatureGates } from "../../api/semantics/feature-gates.ts";
 import { defaultControllerRoles } from "./default-controller-roles.ts";
 

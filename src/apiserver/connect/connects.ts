@@ -12,8 +12,8 @@ import { podStreamConnects } from "./pod-streams.ts";
 import { proxyConnects } from "./proxy.ts";
 
 export interface KubeletAccess {
-  /** The client certificate that kubelets accept, and the CA of their serving certificates. */
-  readonly tls: ClientTls;
+  /** The client certificate that kubelets accept, and the CA of their serving certificates, as they are now. */
+  readonly tls: () => ClientTls;
   /** Order in which a node's addresses are tried; default upstream's. */
   readonly preferredAddressTypes?: readonly string[];
   /** Reaches nodes and pods that are simulated in this process. */
@@ -31,8 +31,11 @@ export interface KubeletAccess {
 export function createConnects(reader: AdmissionReader, access: KubeletAccess): Connects {
   const { tls, preferredAddressTypes, dial, agents, webSocketsToKubelets, checkStreams, logMetrics } = access;
   const deps = {
-    ...{ kubeletTls: tls, dial, agents, webSocketsToKubelets, checkStreams, logMetrics },
+    ...{ dial, agents, webSocketsToKubelets, checkStreams, logMetrics },
     ...(preferredAddressTypes ? { preferredAddressTypes } : {}),
+    get kubeletTls() {
+      return tls();
+    },
     pods: reader.informer(pods),
     nodes: reader.informer(nodes),
     services: reader.informer(services),

@@ -2,7 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { FieldError, type FieldErrorType, forbiddenField, wholeObject } from "../../api/meta/field-error.ts";
-import { badRequest, internalError, invalid, StatusError } from "../../api/meta/status-error.ts";
+import { badRequest, invalid, StatusError } from "../../api/meta/status-error.ts";
 import { normalizeTime, timeProblem } from "../../api/meta/time.ts";
 import { requestTo } from "../../rpc/dial.ts";
 import { readAtMost } from "../../rpc/upgrade.ts";
@@ -10,6 +10,7 @@ import type { Connects } from "../registry/handler-types.ts";
 import { booleanOf } from "../registry/request-options.ts";
 import type { ApiRequest, Handler, RequestContext } from "../request.ts";
 import { connectionProblem } from "../webhook/webhook-error.ts";
+import { kubeletRefusal } from "./kubelet-refusal.ts";
 import { logSocketFor, serveLog } from "./log-websocket.ts";
 import { type ConnectDependencies, containerOf, kubeletUrlOf, podOf } from "./node-endpoint.ts";
 import { isWebSocket } from "./websocket.ts";
@@ -123,18 +124,4 @@ async function openLog(deps: ConnectDependencies, url: URL, context: RequestCont
 /** Upstream passes on what its client says, without a reason. */
 function unreachable(url: URL, error: Error): StatusError {
   return new StatusError({ code: 500, message: `Get ${JSON.stringify(url.href)}: ${connectionProblem(error).why}` });
-}
-
-function kubeletRefusal(status: number, body: string, name: string): StatusError {
-  const message = body.trim();
-  if (status === 400) return badRequest(message);
-  if (status === 404) {
-    return new StatusError({
-      code: 404,
-      reason: "NotFound",
-      message: `the server could not find the requested resource ( pods/log ${name})`,
-      details: { name, kind: "pods/log" },
-    });
-  }
-  return internalError(new Error(message));
 }

@@ -38,7 +38,7 @@ import { type AuthenticationSources, openAuthenticationSources } from "./authent
 import { openAuthorization } from "./authorization.ts";
 import { openEgress } from "./egress.ts";
 import { openEncryption } from "./encryption.ts";
-import { loadKubeletClient } from "./kubelet-client.ts";
+import { openKubeletClient } from "./kubelet-client.ts";
 import { isEveryAddress } from "./listen-https.ts";
 import { logLevelFor, openDebugEndpoints } from "./open-debugging.ts";
 import { type OpenStore, openStore, overrideChecks, storeElsewhere } from "./open-store.ts";
@@ -162,7 +162,7 @@ async function openData(base: ApiServerBase, configuration: Configuration, dial:
   if (disbelief !== undefined) logger.warn(`Nobody will believe the certificates: ${disbelief}`);
   const material = await loadServingMaterial(settings, pki, { clock, logger });
   const kubelets = {
-    ...(await loadKubeletClient(settings.edge.kubelet, pki)),
+    ...stack.add(await openKubeletClient(settings.edge.kubelet, pki, { clock, logger })).access,
     dial,
     agents: egress.cluster && tunnelAgents(egress.cluster),
   };
