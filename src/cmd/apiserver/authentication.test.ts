@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto";
+import { createHash, createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject, randomUUID, sign } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -205,7 +205,22 @@ describe("--authentication-config", () => {
     expect(server.metrics.text()).toMatch(
       /authentication_config_controller_automatic_reloads_total\{apiserver_id_hash="[^"]*",status="success"\} 1/,
     );
-  }, 20_000);
+    const hashOf = ({ url }: typeof one): string => `sha256:${createHash("sha256").update(url).digest("hex")}`;
+    const told = (family: string): string[] =>
+      server.metrics
+        .text()
+        .split("\n")
+        .filter((line) => line.startsWith(`apiserver_authentication_jwt_authenticator_${family}{`));
+    const issuersIn = (family: string): boolean[] => [one, two].map((issuer) => told(family).some((line) => line.includes(hashOf(issuer))));
+    expect(issuersIn("latency_seconds_count")).toEqual([true, true]);
+    for (const family of ["jwks_fetch_last_timestamp_seconds", "jwks_fetch_last_key_set_info"])
+      expect(issuersIn(family)).toEqual([true, true]);
+    // An issuer that is configured no longer is told of no more.
+    await writeFile(path, config([issuerConfig(one, "changed:")]));
+    await vi.waitFor(async () => expect(await whoIs(server, two.token({ oid: "7" }))).toBe(401), 10_000);
+    await vi.waitFor(() => expect(issuersIn("jwks_fetch_last_key_set_info")).toEqual([true, false]), 10_000);
+    expect(issuersIn("jwks_fetch_last_timestamp_seconds")).toEqual([true, false]);
+  }, 30_000);
 
   it("maps claims and judges them by expressions", async () => {
     const issuer = await startIssuer();

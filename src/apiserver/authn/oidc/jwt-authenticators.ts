@@ -3,18 +3,21 @@
 import type { Clock } from "../../../base/clock.ts";
 import type { Running } from "../../../base/lifecycle.ts";
 import type { Logger } from "../../../base/log.ts";
+import type { MetricsRegistry } from "../../../base/metrics.ts";
 import type { Authentication, TokenAuthenticator } from "../authenticator.ts";
 import { decodeJwt } from "../jwt.ts";
 import type { JwtRules } from "../validate-authentication-config.ts";
 import { type ClaimResolver, createClaimResolver } from "./distributed-claims.ts";
 import { createHttpsGet } from "./https-get.ts";
 import type { Claims } from "./id-token.ts";
+import { createJwtMetrics, type IssuerFigures, type JwtMetrics, type Outcome } from "./jwt-metrics.ts";
 import { OidcProvider } from "./provider.ts";
 import { userOfClaims } from "./user-of-claims.ts";
 
 export interface JwtAuthenticatorsDeps {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
 }
 
 export interface JwtAuthenticatorsOptions {
@@ -23,15 +26,15 @@ export interface JwtAuthenticatorsOptions {
 }
 
 export class JwtAuthenticators implements TokenAuthenticator, Running {
-  readonly #deps: JwtAuthenticatorsDeps;
+  readonly #deps: IssuerSetDeps;
   readonly #options: JwtAuthenticatorsOptions;
   #current: IssuerSet;
   #next: IssuerSet | undefined;
 
-  constructor(rules: readonly JwtRules[], deps: JwtAuthenticatorsDeps, options: JwtAuthenticatorsOptions) {
-    this.#deps = deps;
+  constructor(rules: readonly JwtRules[], { metrics, clock, logger }: JwtAuthenticatorsDeps, options: JwtAuthenticatorsOptions) {
+    this.#deps = { clock, logger, figures: createJwtMetrics(metrics, clock) };
     this.#options = options;
-    this.#current = new IssuerSet(rules, deps, options);
+    this.#current = new IssuerSet(rules, this.#deps, options);
   }
 
   /** Takes over other issuers when they have all been found. False where a later update, or the end, has come before. */
@@ -44,6 +47,7 @@ export class JwtAuthenticators implements TokenAuthenticator, Running {
     this.#current = next;
     this.#next = undefined;
     await previous.stop();
+    for (const url of previous.urls) if (!next.urls.includes(url)) this.#deps.figures.forget(url);
     return true;
   }
 
@@ -56,8 +60,13 @@ export class JwtAuthenticators implements TokenAuthenticator, Running {
   }
 }
 
+interface IssuerSetDeps extends Omit<JwtAuthenticatorsDeps, "metrics"> {
+  readonly figures: JwtMetrics;
+}
+
 interface Issuer {
   readonly provider: OidcProvider;
+  readonly figures: IssuerFigures;
   readonly resolver: ClaimResolver | undefined;
   readonly rules: JwtRules;
 }
@@ -67,19 +76,27 @@ const googleIssuer = "https://accounts.google.com";
 /** The issuers of one state of the configuration. */
 class IssuerSet implements Running {
   readonly #issuers = new Map<string, Issuer>();
+  readonly #clock: Clock;
   #stopped = false;
 
-  constructor(all: readonly JwtRules[], { clock, logger }: JwtAuthenticatorsDeps, { algorithms }: JwtAuthenticatorsOptions) {
+  constructor(all: readonly JwtRules[], { clock, logger, figures: jwtMetrics }: IssuerSetDeps, { algorithms }: JwtAuthenticatorsOptions) {
+    this.#clock = clock;
     for (const rules of all) {
       const { url, discoveryUrl, audiences, certificateAuthority } = rules.issuer;
       const deps = { get: createHttpsGet({ clock, caPem: certificateAuthority }), clock, logger };
       const { groups } = rules;
+      const figures = jwtMetrics.of(url);
       this.#issuers.set(url, {
-        provider: new OidcProvider({ url, discoveryUrl, audiences, algorithms }, deps),
+        provider: new OidcProvider({ url, discoveryUrl, audiences, algorithms }, { ...deps, figures }),
+        figures,
         resolver: groups && "claim" in groups ? createClaimResolver(groups.claim, { audiences, algorithms }, deps) : undefined,
         rules,
       });
     }
+  }
+
+  get urls(): readonly string[] {
+    return [...this.#issuers.keys()];
   }
 
   /** Resolves when all issuers have been found: with false where the set has been stopped before. */
@@ -92,7 +109,17 @@ class IssuerSet implements Running {
     const claims = decodeJwt(token);
     if (!claims || typeof claims.iss !== "string") return undefined;
     const issuer = this.#issuers.get(claims.iss === "accounts.google.com" ? googleIssuer : claims.iss);
-    return issuer && { user: await userBy(issuer, token, claims) };
+    if (!issuer) return undefined;
+    const begunMs = this.#clock.monotonic();
+    const judged = (outcome: Outcome): void => issuer.figures.judged(outcome, (this.#clock.monotonic() - begunMs) / 1000);
+    try {
+      const user = await userBy(issuer, token, claims);
+      judged("success");
+      return { user };
+    } catch (error) {
+      judged("failure");
+      throw error;
+    }
   }
 
   async stop(): Promise<void> {

@@ -4,6 +4,7 @@ import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 import type { Clock } from "../../../base/clock.ts";
 import { type AlgorithmName, isSignedWith } from "../jwt.ts";
 import type { Fetched, HttpsGet } from "./https-get.ts";
+import type { IssuerFigures } from "./jwt-metrics.ts";
 
 interface ProviderKey {
   readonly id: string;
@@ -23,19 +24,29 @@ const maxKeys = 1000;
 /** Keys may be fetched again this long before they expire. */
 const expiryDeltaMs = 30_000;
 
+export type KeyFigures = Pick<IssuerFigures, "keysFetched" | "keysNotFetched">;
+
+export interface KeySetDeps {
+  readonly get: HttpsGet;
+  readonly clock: Clock;
+  readonly figures?: KeyFigures | undefined;
+}
+
 export class ProviderKeySet {
   readonly #url: string;
   readonly #get: HttpsGet;
   readonly #clock: Clock;
+  readonly #figures: KeyFigures | undefined;
   #keys: readonly ProviderKey[] = [];
   /** By the clock that is never set. */
   #expiresAtMs = Number.NEGATIVE_INFINITY;
   #fetching: Promise<void> | undefined;
 
-  constructor(url: string, deps: { readonly get: HttpsGet; readonly clock: Clock }) {
+  constructor(url: string, deps: KeySetDeps) {
     this.#url = url;
     this.#get = deps.get;
     this.#clock = deps.clock;
+    this.#figures = deps.figures;
   }
 
   /** Throws where none of the provider's keys has signed the token, or they cannot be fetched. */
@@ -45,9 +56,14 @@ export class ProviderKeySet {
     if (isKnown()) return;
     const failure = "failed to verify signature: failed to verify id token signature";
     if (this.#clock.monotonic() + expiryDeltaMs <= this.#expiresAtMs) throw new Error(failure);
-    this.#fetching ??= this.#fetch().finally(() => {
-      this.#fetching = undefined;
-    });
+    this.#fetching ??= this.#fetch()
+      .catch((error: unknown) => {
+        this.#figures?.keysNotFetched();
+        throw error;
+      })
+      .finally(() => {
+        this.#fetching = undefined;
+      });
     await this.#fetching;
     if (!isKnown()) throw new Error(failure);
   }
@@ -62,6 +78,7 @@ export class ProviderKeySet {
     if (answer.status !== 200) throw new Error(`failed to verify signature: fetching keys oidc: get keys failed: ${answer.statusText}`);
     this.#keys = readKeys(answer.body);
     this.#expiresAtMs = this.#clock.monotonic() + maxAgeMs(answer);
+    this.#figures?.keysFetched(answer.body);
   }
 }
 

@@ -1,14 +1,12 @@
 // An OpenID provider: found by its discovery document, which is tried for every ten seconds until it answers, and asked whether
 // it has issued a token.
-import type { Clock } from "../../../base/clock.ts";
 import { goQuoted } from "../../../base/go-quoted.ts";
 import type { Running } from "../../../base/lifecycle.ts";
 import { errorText, type Logger } from "../../../base/log.ts";
 import { algorithmNames, decodeJwtHeader, isOrdinaryHeader } from "../jwt.ts";
 import { quoteList } from "../quote-list.ts";
-import type { HttpsGet } from "./https-get.ts";
 import { type Claims, checkClaimTypes, checkForm, claimSeconds } from "./id-token.ts";
-import { ProviderKeySet } from "./key-set.ts";
+import { type KeySetDeps, ProviderKeySet } from "./key-set.ts";
 
 export interface ProviderOptions {
   /** The issuer: as tokens name it, and below which the discovery document lies. */
@@ -20,9 +18,7 @@ export interface ProviderOptions {
   readonly algorithms: readonly string[];
 }
 
-export interface ProviderDeps {
-  readonly get: HttpsGet;
-  readonly clock: Clock;
+export interface ProviderDeps extends KeySetDeps {
   readonly logger: Logger;
 }
 
